@@ -1,0 +1,3 @@
+module github.com/roostbus/roost
+
+go 1.26

@@ -21,6 +21,8 @@ var (
 	ErrUnknownOutcome = errors.New("outcome of the write unknown")
 	// ErrTooLarge means that the store does not take a value of that size.
 	ErrTooLarge = errors.New("value too large for the store")
+	// ErrInvalid means that no store takes such a write: a mistake of the caller.
+	ErrInvalid = errors.New("invalid write")
 	// ErrClosed means that the store was closed. It is an ErrUnavailable.
 	ErrClosed = fmt.Errorf("store closed: %w", ErrUnavailable)
 )
@@ -45,7 +47,8 @@ func (e *ConflictError) Error() string {
 func (e *ConflictError) Unwrap() error { return ErrConflict }
 
 // Labels are what a write says beside its value. They stay with the entry and go out
-// with its publication. The zero value of a field is not stored.
+// with its publication. The zero value of a field is not stored; outer spaces may be lost
+// and line breaks are ErrInvalid.
 type Labels struct {
 	Operation string // tells one write from another; see Write.Operation
 	Event     string // what happened, "registered"
@@ -73,9 +76,10 @@ type Write struct {
 	// Remove leaves a marker with Value behind, which the store forgets after Keep.
 	Remove bool
 	Keep   time.Duration // at least a second; 0 keeps the marker for ever
-	// Labels.Operation, if given, makes a lost acknowledgement resolvable: the store
-	// repeats the write until it knows whether it happened. Without one the store makes
-	// one up.
+	// Labels.Operation tells this write from every other of its key. Given, it makes a
+	// repeat recognisable: a write whose key is not at Expect but bears this operation
+	// has happened before, and returns the revision that it made then. Without one the
+	// store makes one up where it needs one to resolve a lost acknowledgement.
 	Labels
 }
 
@@ -105,13 +109,13 @@ type Store interface {
 	// knows it, or ErrNotFound.
 	Get(ctx context.Context, key string) (Entry, error)
 
-	// Write applies w and returns the revision that it made: ErrConflict, ErrTooLarge,
-	// ErrUnknownOutcome.
+	// Write applies w and returns the revision that it made: ErrInvalid, ErrConflict,
+	// ErrTooLarge, ErrUnknownOutcome. It does not keep w.Value.
 	Write(ctx context.Context, w Write) (uint64, error)
 
 	// Batch applies writes to distinct keys, at most MaxBatch, all or none, and returns
-	// the revisions that they made, which follow each other: ErrConflict, ErrTooLarge,
-	// ErrUnknownOutcome. A ConflictError may be unable to say which write it was; Key is
+	// the revisions that they made, which follow each other: ErrInvalid, ErrConflict,
+	// ErrTooLarge, ErrUnknownOutcome. A repeat is recognised as one of Write is. A ConflictError may be unable to say which write it was; Key is
 	// then "".
 	Batch(ctx context.Context, writes []Write) ([]uint64, error)
 

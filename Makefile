@@ -1,0 +1,63 @@
+# Everything here works on a machine with Go and nothing else.
+GO       ?= go
+BIN      := bin/roost
+TOOLS    := .tools
+LINT     := $(TOOLS)/golangci-lint
+LINT_VER := v2.15.0
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+FUZZTIME ?= 20s
+BENCH    ?= .
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e bench fuzz clean
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/roost
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o $(BIN) ./cmd/roost
+
+run: build ## start a registry on 127.0.0.1:4222 (ARGS="--listen 127.0.0.1:4333" to change it)
+	./$(BIN) serve --store-dir .roost $(ARGS)
+
+test: ## unit, contract and short whole-system tests, with the race detector
+	$(GO) test -race -short ./...
+
+e2e: ## every whole-system test, the long ones too
+	$(GO) test -race -timeout 45m ./e2e/...
+
+check: fmt-check vet lint tidy-check floors ## format, vet, lint, dependencies, floors
+
+fmt: $(LINT) ## format the code
+	$(LINT) fmt ./...
+
+fmt-check: $(LINT)
+	@out=$$($(LINT) fmt --diff ./...); if [ -n "$$out" ]; then echo "$$out"; echo "run: make fmt"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+lint: $(LINT)
+	$(LINT) run ./...
+
+tidy-check:
+	$(GO) mod tidy -diff
+
+floors: ## which package may reach which
+	$(GO) test -count=1 -run 'TestFloors|TestPackageComments' ./e2e
+
+bench: ## micro-benchmarks of what lives in one process, ready for benchstat
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./backend/... ./bus/... ./kvstore/...
+
+fuzz: ## every fuzz target for FUZZTIME each
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+clean: ## remove what was built
+	rm -rf bin $(TOOLS)
+
+$(LINT):
+	GOBIN=$(abspath $(TOOLS)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(LINT_VER)

@@ -3,12 +3,15 @@ package backend
 import (
 	"encoding/json"
 	"strconv"
-	"strings"
 	"time"
 )
 
 // timeFormat is RFC 3339 in UTC with milliseconds.
 const timeFormat = "2006-01-02T15:04:05.000Z"
+
+// maxStoredDepth is how deep a stored registration may be nested: deeper than any that
+// may be written, and shallow enough to be walked.
+const maxStoredDepth = 64
 
 // AppendJSON appends r as the protocol shows it, revision included.
 func (r *Registration) AppendJSON(dst []byte) []byte {
@@ -21,8 +24,8 @@ func (r *Registration) AppendJSON(dst []byte) []byte {
 }
 
 // AppendStored appends r as it is stored and published in events: without its revision,
-// which is its message's own sequence, and without created_revision where that is the
-// same.
+// which is its message's own sequence, and without created_revision if that is 0, which
+// stands for "the same".
 func (r *Registration) AppendStored(dst []byte) []byte {
 	dst = r.appendContent(dst)
 	if r.CreatedRevision != 0 {
@@ -83,6 +86,9 @@ func ParseRegistration(text []byte) (Registration, error) {
 	if object[skipSpace(object, 0)] != '{' {
 		return Registration{}, Invalid("registration", "must be a JSON object")
 	}
+	if err := checkJSON("registration", object, maxStoredDepth); err != nil {
+		return Registration{}, err
+	}
 	r := Registration{Weight: DefaultWeight, Status: Up}
 	for name, value := range members(object) {
 		if err := r.parseMember(name, value); err != nil {
@@ -131,19 +137,13 @@ func (r *Registration) parseMember(name, value string) (err error) {
 	return err
 }
 
-// parseStoredMetadata takes text as it is where it is compact already, which what we
-// stored always is.
+// parseStoredMetadata takes text, which has been checked, as it is where it is compact
+// already; what we stored always is.
 func parseStoredMetadata(text string) (Metadata, error) {
-	if text == "{}" {
-		return "", nil
+	if text[0] == '{' && isCompact(text) {
+		return canonicalEmpty(text), nil
 	}
-	if text[0] == '{' && !strings.ContainsAny(text, " \t\r\n") {
-		if err := checkJSON("metadata", text, 0); err != nil {
-			return "", err
-		}
-		return Metadata(text), nil
-	}
-	return parseObject("metadata", []byte(text), 0)
+	return parseObject("metadata", []byte(text), maxStoredDepth)
 }
 
 func parseString(field, text string) (string, error) {

@@ -107,7 +107,7 @@ func validateRunes(field, name string) error {
 	if !utf8.ValidString(name) {
 		return Invalid(field, "%q is not valid UTF-8", name)
 	}
-	if strings.ContainsFunc(name, func(r rune) bool { return unicode.Is(unicode.Cc, r) }) {
+	if strings.ContainsFunc(name, unicode.IsControl) {
 		return Invalid(field, "%q contains a control character", name)
 	}
 	return nil

@@ -39,18 +39,36 @@ func parseObject(field string, text []byte, depth int) (Metadata, error) {
 	if !json.Valid(text) {
 		return "", Invalid(field, "is not JSON")
 	}
-	var b bytes.Buffer
-	if err := json.Compact(&b, text); err != nil {
-		return "", Invalid(field, "is not JSON: %v", err)
+	object := string(text)
+	if !isCompact(object) {
+		var b bytes.Buffer
+		if err := json.Compact(&b, text); err != nil {
+			return "", Invalid(field, "is not JSON: %v", err)
+		}
+		object = b.String()
 	}
-	compact := b.String()
-	if compact[0] != '{' {
+	if object[0] != '{' {
 		return "", Invalid(field, "must be a JSON object")
 	}
-	if err := checkJSON(field, compact, depth); err != nil {
+	if err := checkJSON(field, object, depth); err != nil {
 		return "", err
 	}
-	return canonicalEmpty(compact), nil
+	return canonicalEmpty(object), nil
+}
+
+// validate checks that m is what ParseMetadata returns; "{}" is as good as "".
+func (m Metadata) validate(field string) error {
+	if m == "" {
+		return nil
+	}
+	compact, err := parseObject(field, []byte(m), MaxDepth)
+	if err != nil {
+		return err
+	}
+	if compact.String() != string(m) {
+		return Invalid(field, "is not compact; make it with MetadataOf or ParseMetadata")
+	}
+	return nil
 }
 
 func canonicalEmpty(object string) Metadata {
@@ -90,7 +108,8 @@ func (m Metadata) Decode(v any) error {
 }
 
 // Merge applies an RFC 7396 merge patch and returns the result: members of the patch
-// replace those of m, null removes, objects are merged.
+// replace those of m, null removes, objects are merged. The members of m keep their
+// order and what is new follows. Both must be what ParseMetadata or ParsePatch return.
 func (m Metadata) Merge(patch Metadata) Metadata {
 	return canonicalEmpty(merge(m.String(), patch.String()))
 }
@@ -155,6 +174,9 @@ func ParseScalar(field string, text []byte) (Scalar, error) {
 	if trimmed[0] == '{' || trimmed[0] == '[' {
 		return "", Invalid(field, "must be a string, a number, true, false or null")
 	}
+	if err := checkJSON(field, trimmed, MaxDepth); err != nil {
+		return "", err
+	}
 	return scalar(trimmed), nil
 }
 
@@ -198,7 +220,8 @@ func canonicalNumber(text string) string {
 }
 
 // Scalars yields every scalar of m with its path: the member names joined by dots.
-// The elements of an array have the array's path, so a path can occur more than once.
+// The elements of an array have the array's path, so a path can occur more than once,
+// as it can where a name contains a dot.
 func (m Metadata) Scalars() iter.Seq2[string, Scalar] {
 	return func(yield func(string, Scalar) bool) {
 		if m != "" {

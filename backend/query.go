@@ -74,10 +74,13 @@ func (q *Query) Validate() error {
 	if q.Limit < 0 || q.Limit > DefaultListLimit {
 		return Invalid("limit", "must be 1 to %d", DefaultListLimit)
 	}
+	if q.MaxBytes < 0 {
+		return Invalid("max_bytes", "must not be negative")
+	}
 	if _, err := ParseCursor(q.After); err != nil {
 		return err
 	}
-	return nil
+	return q.Read.Validate()
 }
 
 // Everything reports whether q selects all of its scope.
@@ -140,7 +143,11 @@ func ParseCursor(s string) (Cursor, error) {
 	if err != nil {
 		return Cursor{}, bad
 	}
-	return Cursor{Revision: Revision(revision), Epoch: Epoch(epoch), Key: parts[2]}, nil
+	c := Cursor{Revision: Revision(revision), Epoch: Epoch(epoch), Key: parts[2]}
+	if c.String() != s {
+		return Cursor{}, bad
+	}
+	return c, nil
 }
 
 // Page is one page of a list.

@@ -138,7 +138,11 @@ func (e *Endpoints) UnmarshalJSON(text []byte) error {
 	if !json.Valid(text) {
 		return Invalid("endpoints", "is not JSON")
 	}
-	parsed, err := parseEndpoints(string(text))
+	object := string(text)
+	if err := checkJSON("endpoints", object, MaxDepth); err != nil {
+		return err
+	}
+	parsed, err := parseEndpoints(object)
 	if err != nil {
 		return err
 	}
@@ -157,7 +161,7 @@ func parseEndpoints(text string) (Endpoints, error) {
 		}
 		e = append(e, Endpoint{Name: name, URI: unquote(value)})
 	}
-	slices.SortFunc(e, func(a, b Endpoint) int { return strings.Compare(a.Name, b.Name) })
+	e = e.sorted()
 	return e, e.unique()
 }
 
@@ -189,7 +193,19 @@ func (e Endpoints) validate() error {
 			return Invalid(field, "is not valid UTF-8")
 		}
 	}
-	return e.unique()
+	return e.sorted().unique()
+}
+
+func byName(a, b Endpoint) int { return strings.Compare(a.Name, b.Name) }
+
+// sorted returns e ordered by name, which is e itself if it is.
+func (e Endpoints) sorted() Endpoints {
+	if slices.IsSortedFunc(e, byName) {
+		return e
+	}
+	e = slices.Clone(e)
+	slices.SortFunc(e, byName)
+	return e
 }
 
 // Registration says that an instance of a service exists, where it is, and whose it is.
@@ -214,10 +230,7 @@ type Registration struct {
 
 // Normalize returns r with its endpoints ordered and its status said.
 func (r Registration) Normalize() Registration {
-	if !slices.IsSortedFunc(r.Endpoints, func(a, b Endpoint) int { return strings.Compare(a.Name, b.Name) }) {
-		r.Endpoints = slices.Clone(r.Endpoints)
-		slices.SortFunc(r.Endpoints, func(a, b Endpoint) int { return strings.Compare(a.Name, b.Name) })
-	}
+	r.Endpoints = r.Endpoints.sorted()
 	if r.Status == 0 {
 		r.Status = Up
 	}
@@ -239,14 +252,8 @@ func (r *Registration) Validate() error {
 	if err := r.Endpoints.validate(); err != nil {
 		return err
 	}
-	if r.Metadata != "" {
-		compact, err := ParseMetadata([]byte(r.Metadata))
-		if err != nil {
-			return err
-		}
-		if compact != r.Metadata {
-			return Invalid("metadata", "is not compact; make it with MetadataOf or ParseMetadata")
-		}
+	if err := r.Metadata.validate("metadata"); err != nil {
+		return err
 	}
 	if size := r.bodySize(); size > MaxBody {
 		return &TooLargeError{Field: "registration", Size: int64(size), Limit: MaxBody}

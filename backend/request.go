@@ -3,7 +3,9 @@ package backend
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -44,8 +46,12 @@ func ParseOperationID(s string) (OperationID, error) {
 	if s == "" {
 		return id, nil
 	}
-	if n, err := hex.Decode(id[:], []byte(s)); len(s) != 2*len(id) || err != nil || n != len(id) {
-		return OperationID{}, Invalid("operation", "want %d hexadecimal digits", 2*len(id))
+	b, err := hex.DecodeString(s)
+	if err == nil && len(b) == len(id) {
+		id = OperationID(b)
+	}
+	if id.String() != s {
+		return OperationID{}, Invalid("operation", "want %d lower-case hexadecimal digits", 2*len(id))
 	}
 	return id, nil
 }
@@ -81,10 +87,11 @@ func (w Write) Validate() error {
 	if !utf8.ValidString(w.Reason) {
 		return Invalid("reason", "is not valid UTF-8")
 	}
-	for _, r := range w.Reason {
-		if r < ' ' || r == 0x7f {
-			return Invalid("reason", "contains a control character")
-		}
+	if strings.TrimSpace(w.Reason) != w.Reason {
+		return Invalid("reason", "begins or ends with white space")
+	}
+	if strings.ContainsFunc(w.Reason, unicode.IsControl) {
+		return Invalid("reason", "contains a control character")
 	}
 	return nil
 }
@@ -110,6 +117,9 @@ func (c Change) Apply(r Registration) (Registration, error) {
 		r.Metadata = *c.Metadata
 	}
 	if c.Merge != nil {
+		if err := c.Merge.validate("merge_metadata"); err != nil {
+			return Registration{}, err
+		}
 		r.Metadata = r.Metadata.Merge(*c.Merge)
 	}
 	if c.Weight != nil {
@@ -119,7 +129,10 @@ func (c Change) Apply(r Registration) (Registration, error) {
 		r.Status = *c.Status
 	}
 	r = r.Normalize()
-	return r, r.Validate()
+	if err := r.Validate(); err != nil {
+		return Registration{}, err
+	}
+	return r, nil
 }
 
 // Validate reports what is wrong with c whatever it is applied to.
@@ -172,6 +185,17 @@ type Read struct {
 	// Epoch, unless 0, is the epoch that revisions in the request belong to; in
 	// another one they are ErrCompacted.
 	Epoch Epoch
+}
+
+// Validate reports what is wrong with r.
+func (r Read) Validate() error {
+	if r.Consistency > Linearizable {
+		return Invalid("consistency", "%d is neither local nor linearizable", r.Consistency)
+	}
+	if r.MaxAge < 0 {
+		return Invalid("max_age_ms", "must not be negative")
+	}
+	return nil
 }
 
 // Stamp says how far an answer reaches.

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"iter"
 	"strings"
-	"unicode/utf8"
 )
 
 // The functions of this file walk JSON text that is known to be valid (json.Valid has
@@ -50,10 +49,27 @@ func skipValue(s string, i int) int {
 		}
 		return len(s)
 	}
-	for i < len(s) && !strings.ContainsRune(",]} \t\r\n", rune(s[i])) {
+	for i < len(s) {
+		switch s[i] {
+		case ',', ']', '}', ' ', '\t', '\r', '\n':
+			return i
+		}
 		i++
 	}
 	return i
+}
+
+// isCompact reports whether text has no white space outside its strings.
+func isCompact(text string) bool {
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = skipString(text, i) - 1
+		case ' ', '\t', '\r', '\n':
+			return false
+		}
+	}
+	return true
 }
 
 // members yields the name and the text of each member of a JSON object.
@@ -138,42 +154,4 @@ func appendQuoted(dst []byte, s string) []byte {
 		}
 	}
 	return append(append(dst, s[start:]...), '"')
-}
-
-// checkJSON checks what json.Valid does not: UTF-8, escapes that stand for no
-// character, names that occur twice in one object, and nesting deeper than max (0: any).
-func checkJSON(field, text string, max int) error {
-	if !utf8.ValidString(text) {
-		return Invalid(field, "is not valid UTF-8")
-	}
-	return checkValue(field, text, max, 1)
-}
-
-func checkValue(field, text string, max, depth int) error {
-	switch text[skipSpace(text, 0)] {
-	case '{':
-		if max > 0 && depth > max {
-			return Invalid(field, "is nested more than %d deep", max)
-		}
-		seen := make(map[string]struct{}, 8)
-		for name, value := range members(text) {
-			if _, twice := seen[name]; twice {
-				return Invalid(field, "has the name %q twice", name)
-			}
-			seen[name] = struct{}{}
-			if err := checkValue(field+"."+name, value, max, depth+1); err != nil {
-				return err
-			}
-		}
-	case '[':
-		if max > 0 && depth > max {
-			return Invalid(field, "is nested more than %d deep", max)
-		}
-		for value := range elements(text) {
-			if err := checkValue(field, value, max, depth+1); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

@@ -1,0 +1,177 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/roostbus/roost/bus"
+	"github.com/spf13/pflag"
+)
+
+// Server is what an operator sets of a node. Its zero value is not usable; start from
+// [DefaultServer].
+type Server struct {
+	// Prefix is what every subject begins with; the bucket's name follows from it.
+	Prefix string `koanf:"prefix"`
+	// Node names this node; it is the name of its NATS connections and, if embedded, of
+	// its NATS server.
+	Node string `koanf:"server_name"`
+	// StopTimeout bounds the whole of a stop, from the first refused request to the end
+	// of NATS.
+	StopTimeout time.Duration `koanf:"stop_timeout"`
+
+	// Listen is where the embedded NATS server listens. Port 0 picks a free one.
+	Listen string `koanf:"listen"`
+	// StoreDir is where the embedded NATS server keeps its streams.
+	StoreDir string `koanf:"store_dir"`
+	// Sync is SyncAlways or SyncInterval, of the embedded NATS server.
+	Sync string `koanf:"sync"`
+	// TrustedClients lifts the embedded NATS server's permissions.
+	TrustedClients bool `koanf:"trusted_clients"`
+
+	// NATS is the NATS to use instead of the embedded one; its URL is "" for the embedded.
+	NATS `koanf:",squash"`
+
+	// Backend is one of the Backend constants.
+	Backend string `koanf:"backend"`
+	// Replicas is how many NATS servers keep the bucket.
+	Replicas int `koanf:"replicas"`
+
+	Log `koanf:",squash"`
+}
+
+// NATS says how to reach a NATS server.
+type NATS struct {
+	URL   string `koanf:"nats_url"`
+	Creds string `koanf:"creds"`
+	NKey  string `koanf:"nkey"`
+	TLS   `koanf:",squash"`
+}
+
+// TLS names the files of a TLS connection; each may be "".
+type TLS struct {
+	CA   string `koanf:"tls_ca"`
+	Cert string `koanf:"tls_cert"`
+	Key  string `koanf:"tls_key"`
+}
+
+// Log says how to log.
+type Log struct {
+	Level  string `koanf:"log_level"`
+	Format string `koanf:"log_format"`
+}
+
+// The values of Server.Backend.
+const (
+	BackendHybrid  = "hybrid"  // the bucket, read from a view in memory
+	BackendDurable = "durable" // the bucket, read from the bucket
+	BackendMemory  = "memory"  // nothing is kept
+)
+
+// The values of Server.Sync.
+const (
+	SyncInterval = "interval" // written at once, synced every two minutes
+	SyncAlways   = "always"   // synced before a write is acknowledged
+)
+
+// DefaultListen is where the embedded NATS server listens: where NATS clients look first.
+const DefaultListen = "127.0.0.1:4222"
+
+// DefaultServer returns the settings that the documentation describes. Node is this
+// host's name and StoreDir lies in the user's data directory.
+func DefaultServer() Server {
+	return Server{
+		Prefix:      bus.DefaultPrefix,
+		Node:        hostname(),
+		StopTimeout: 15 * time.Second,
+		Listen:      DefaultListen,
+		StoreDir:    dataDir(),
+		Sync:        SyncInterval,
+		Backend:     BackendHybrid,
+		Replicas:    1,
+		Log:         Log{Level: "info", Format: "text"},
+	}
+}
+
+// ServerFlags adds the flags of Server's settings to fs, with their defaults.
+func ServerFlags(fs *pflag.FlagSet) {
+	d := DefaultServer()
+	fs.String("prefix", d.Prefix, "`PREFIX` of every subject; the bucket's name follows from it")
+	fs.String("server-name", d.Node, "`NAME` of this node")
+	fs.Duration("stop-timeout", d.StopTimeout, "at most so long for a stop, in all")
+	fs.String("listen", d.Listen, "`HOST:PORT` where the embedded NATS listens; port 0 picks one")
+	fs.String("store-dir", d.StoreDir, "`DIR` where the embedded NATS keeps its streams")
+	fs.String("sync", d.Sync, "when the embedded NATS syncs to disk: always|interval (2 minutes)")
+	fs.Bool("trusted-clients", false, "for development: every client of the embedded NATS may do everything")
+	fs.String("nats-url", "", "`URL` of a NATS to use instead of the embedded one")
+	fs.String("creds", "", "`FILE` of credentials for --nats-url")
+	fs.String("nkey", "", "`FILE` of an NKey seed for --nats-url")
+	fs.String("tls-ca", "", "`FILE` of the certificate authority for --nats-url")
+	fs.String("tls-cert", "", "`FILE` of the client certificate for --nats-url")
+	fs.String("tls-key", "", "`FILE` of the client certificate's key for --nats-url")
+	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|durable (kept, read from the store)|memory (not kept)")
+	fs.Int("replicas", d.Replicas, "how many servers of --nats-url keep the bucket: 1|3|5")
+	fs.String("log-level", d.Level, "debug|info|warn|error")
+	fs.String("log-format", d.Format, "text|json, on standard error")
+}
+
+// Embedded reports whether the NATS server runs in this process.
+func (s *Server) Embedded() bool { return s.URL == "" }
+
+// Kept reports whether registrations outlive the process.
+func (s *Server) Kept() bool { return s.Backend != BackendMemory }
+
+// Validate reports every setting that is wrong, joined, each as a [ProblemError].
+func (s *Server) Validate() error {
+	_, prefixErr := bus.NewSubjects(s.Prefix)
+	return errors.Join(
+		problemOf("prefix", prefixErr),
+		oneOf("sync", s.Sync, SyncInterval, SyncAlways),
+		oneOf("backend", s.Backend, BackendHybrid, BackendDurable, BackendMemory),
+		oneOf("log_level", s.Level, "debug", "info", "warn", "error"),
+		oneOf("log_format", s.Format, "text", "json"),
+		oneOf("replicas", strconv.Itoa(s.Replicas), "1", "3", "5"),
+		s.validateListen(),
+		check("replicas", s.Replicas == 1 || !s.Embedded(), "the embedded NATS is one server; more than 1 needs nats_url"),
+		check("server_name", s.Node != "" && len(s.Node) <= 128, "must be 1 to 128 bytes long"),
+		check("stop_timeout", s.StopTimeout >= time.Second, "must be at least 1s"),
+		check("store_dir", s.StoreDir != "" || !s.Embedded() || !s.Kept(), "must be given"),
+		check("nats_url", s.TLS.Cert == "" || s.TLS.Key != "", "tls_cert needs tls_key"),
+		check("nats_url", !s.TrustedClients || s.Embedded(), "trusted_clients is about the embedded NATS and cannot be given with nats_url"),
+	)
+}
+
+func (s *Server) validateListen() error {
+	_, port, err := net.SplitHostPort(s.Listen)
+	if err != nil {
+		return Problem("listen", "%q is not HOST:PORT", s.Listen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return Problem("listen", "port %q is not a number from 0 to 65535", port)
+	}
+	return nil
+}
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		return "roost"
+	}
+	return name
+}
+
+// dataDir follows the XDG base directory rules.
+func dataDir() string {
+	if dir := os.Getenv("XDG_DATA_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "roost")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "share", "roost")
+	}
+	return filepath.Join(os.TempDir(), fmt.Sprintf("roost-%d", os.Getuid()))
+}

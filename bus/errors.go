@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/roostbus/roost/backend"
 )
@@ -82,6 +83,8 @@ type Error struct {
 	Code    Code   `json:"code"`
 	Message string `json:"message"`
 
+	// Key names the registration that the code is about, as in its subject.
+	Key string `json:"key,omitempty"`
 	// Field says where a request is invalid or too large.
 	Field string `json:"field,omitempty"`
 	// Holder holds the name that already exists.
@@ -93,6 +96,10 @@ type Error struct {
 	// Limit is the limit of something too large (a number of bytes), or the name of the
 	// quota that is used up (a string).
 	Limit *Limit `json:"limit,omitempty"`
+	// Size is the size of something too large in bytes; 0 if it is not known.
+	Size int64 `json:"size,omitempty"`
+	// Max is how much of the quota there is.
+	Max int64 `json:"max,omitempty"`
 	// Index says which operation of an atomic batch it was.
 	Index *int `json:"index,omitempty"`
 }
@@ -134,17 +141,17 @@ func (e *Error) Unwrap() error {
 func (e *Error) cause() error {
 	switch {
 	case e.Code == CodeInvalid:
-		return &backend.InvalidError{Field: e.Field, Problem: e.Message}
+		return e.invalid()
 	case e.Code == CodeExists && e.Holder != nil:
 		return &backend.ExistsError{Holder: *e.Holder}
 	case e.Code == CodeNotOwner:
-		return &backend.NotOwnerError{Owner: e.Owner}
+		return &backend.NotOwnerError{Key: e.key(), Owner: e.Owner}
 	case e.Code == CodeConflict && e.Revision != nil:
-		return &backend.ConflictError{Revision: *e.Revision}
+		return &backend.ConflictError{Key: e.key(), Revision: *e.Revision}
 	case e.Code == CodeTooLarge && e.Limit != nil:
-		return &backend.TooLargeError{Field: e.Field, Limit: e.Limit.Bytes}
+		return &backend.TooLargeError{Field: e.Field, Size: e.Size, Limit: e.Limit.Bytes}
 	case e.Code == CodeLimitExceeded && e.Limit != nil:
-		return &backend.LimitError{Quota: e.Limit.Quota}
+		return &backend.LimitError{Quota: e.Limit.Quota, Limit: e.Max}
 	}
 	for _, f := range failures {
 		if f.code == e.Code {
@@ -154,29 +161,60 @@ func (e *Error) cause() error {
 	return nil
 }
 
+// invalid returns the InvalidError whose text, with whatever was put before it, is e's
+// message.
+func (e *Error) invalid() error {
+	problem := e.Message
+	if _, after, found := strings.Cut(e.Message, (&backend.InvalidError{Field: e.Field}).Error()); found {
+		problem = after
+	}
+	if notAtomic, ok := errors.AsType[*backend.InvalidError](backend.ErrNotAtomic); ok &&
+		notAtomic.Field == e.Field && notAtomic.Problem == problem {
+		return backend.ErrNotAtomic
+	}
+	return &backend.InvalidError{Field: e.Field, Problem: problem}
+}
+
+// key returns the key that e names, the zero Key if it names none.
+func (e *Error) key() backend.Key {
+	k, err := backend.ParseKey(e.Key)
+	if err != nil {
+		return backend.Key{}
+	}
+	return k
+}
+
 // ErrorFrom turns any error into a failed reply. One that came over the bus is passed on
 // as it is. One outside the table becomes CodeInternal with a fixed message, because its
 // own text may name hosts or secrets: log it where it happens.
 func ErrorFrom(err error) *Error {
-	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+	e := errorFrom(err)
+	if d, ok := errors.AsType[*backend.OperationError](err); ok && e.Index == nil {
+		e.Index = &d.Index
 	}
-	e := &Error{Code: CodeInternal, Message: ErrInternal.Error()}
+	return e
+}
+
+func errorFrom(err error) *Error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		passed := *e
+		return &passed
+	}
 	for _, f := range failures {
 		if errors.Is(err, f.err) {
-			e = &Error{Code: f.code, Message: err.Error()}
-			break
+			e := &Error{Code: f.code, Message: err.Error()}
+			if f.code == CodeInternal {
+				e.Message = ErrInternal.Error()
+			}
+			e.details(err)
+			return e
 		}
 	}
-	e.details(err)
-	return e
+	return &Error{Code: CodeInternal, Message: ErrInternal.Error()}
 }
 
 // details copies what err carries into e.
 func (e *Error) details(err error) {
-	if d, ok := errors.AsType[*backend.OperationError](err); ok {
-		e.Index = &d.Index
-	}
 	switch e.Code {
 	case CodeInvalid:
 		if d, ok := errors.AsType[*backend.InvalidError](err); ok {
@@ -184,7 +222,7 @@ func (e *Error) details(err error) {
 		}
 	case CodeNotOwner:
 		if d, ok := errors.AsType[*backend.NotOwnerError](err); ok {
-			e.Owner = d.Owner
+			e.Key, e.Owner = keyText(d.Key), d.Owner
 		}
 	case CodeExists:
 		if d, ok := errors.AsType[*backend.ExistsError](err); ok {
@@ -192,21 +230,30 @@ func (e *Error) details(err error) {
 		}
 	case CodeConflict:
 		if d, ok := errors.AsType[*backend.ConflictError](err); ok {
-			e.Revision = &d.Revision
+			e.Key, e.Revision = keyText(d.Key), &d.Revision
 		}
 	case CodeTooLarge:
 		if d, ok := errors.AsType[*backend.TooLargeError](err); ok {
-			e.Field, e.Limit = d.Field, &Limit{Bytes: d.Limit}
+			e.Field, e.Size, e.Limit = d.Field, d.Size, &Limit{Bytes: d.Limit}
 		}
 	case CodeLimitExceeded:
 		if d, ok := errors.AsType[*backend.LimitError](err); ok {
-			e.Limit = &Limit{Quota: d.Quota}
+			e.Limit, e.Max = &Limit{Quota: d.Quota}, d.Limit
 		}
 	}
 }
 
-// ParseError reads the body of a failed reply. A body that is no error object gives an
-// Error of the code that number stands for.
+// keyText is the inverse of Error.key.
+func keyText(k backend.Key) string {
+	if k == (backend.Key{}) {
+		return ""
+	}
+	return k.String()
+}
+
+// ParseError reads a failed reply: the values of its headers HeaderErrorCode and
+// HeaderError, and its body. A body that is no error object gives an Error of the code
+// that the headers say.
 func ParseError(number, text string, body []byte) *Error {
 	var e Error
 	if json.Unmarshal(body, &e) == nil && e.Code != "" {
@@ -216,7 +263,25 @@ func ParseError(number, text string, body []byte) *Error {
 	for _, f := range failures {
 		if strconv.Itoa(f.number) == number {
 			e.Code = f.code
+			e.Message = strings.TrimPrefix(text, string(f.code)+": ")
 		}
 	}
 	return &e
 }
+
+// Header returns the value of HeaderError for e: its code and message in one line.
+func (e *Error) Header() string {
+	line := strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, string(e.Code)+": "+e.Message)
+	if len(line) > maxErrorHeader {
+		line = strings.ToValidUTF8(line[:maxErrorHeader], "")
+	}
+	return line
+}
+
+// maxErrorHeader is the greatest length of the value of HeaderError in bytes.
+const maxErrorHeader = 512

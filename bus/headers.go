@@ -2,6 +2,7 @@ package bus
 
 import (
 	"crypto/sha256"
+	"hash"
 	"strconv"
 
 	"github.com/roostbus/roost/backend"
@@ -38,15 +39,32 @@ const MaxRequestID = 64
 // OperationID is the SHA-256 of request id, subject, body and, in a batch, the index of
 // the operation (else -1), separated by NUL bytes. It is the zero id without a request id.
 func OperationID(requestID, subject string, body []byte, index int) backend.OperationID {
+	return OperationIDs(requestID, subject, body)(index)
+}
+
+// OperationIDs is OperationID for many operations of one batch: the body is read once.
+func OperationIDs(requestID, subject string, body []byte) func(index int) backend.OperationID {
 	if requestID == "" {
-		return backend.OperationID{}
+		return func(int) backend.OperationID { return backend.OperationID{} }
 	}
-	b := make([]byte, 0, len(requestID)+len(subject)+len(body)+16)
+	b := make([]byte, 0, len(requestID)+len(subject)+2)
 	b = append(append(b, requestID...), 0)
 	b = append(append(b, subject...), 0)
-	b = append(b, body...)
-	if index >= 0 {
-		b = strconv.AppendInt(append(b, 0), int64(index), 10)
+	whole := sha256.New()
+	whole.Write(b)
+	whole.Write(body)
+	return func(index int) backend.OperationID {
+		h := whole
+		if index >= 0 {
+			if c, ok := whole.(hash.Cloner); ok {
+				if copied, err := c.Clone(); err == nil {
+					h = copied
+				}
+			}
+			h.Write(strconv.AppendInt([]byte{0}, int64(index), 10))
+		}
+		var id backend.OperationID
+		h.Sum(id[:0])
+		return id
 	}
-	return sha256.Sum256(b)
 }

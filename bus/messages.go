@@ -125,6 +125,12 @@ type UnregisterRequest struct {
 	Reason string `json:"reason,omitempty"`
 }
 
+// AdminUnregisterRequest is the body of an operator's unregister.
+type AdminUnregisterRequest struct {
+	Identity
+	Reason string `json:"reason,omitempty"`
+}
+
 // UnregisterReply answers an unregister.
 type UnregisterReply struct {
 	Removed  bool             `json:"removed"`
@@ -248,12 +254,48 @@ type BatchReply struct {
 	Results []BatchResult `json:"results"`
 }
 
-// BatchResult is the outcome of one operation: a revision, or an error.
+// BatchResult is the outcome of one operation: a revision, or an error. As JSON it is
+// either a success or what a failed reply has as its body.
 type BatchResult struct {
-	Revision backend.Revision `json:"revision,omitempty"`
-	Removed  *bool            `json:"removed,omitempty"` // unregister only
+	Revision backend.Revision // 0 where nothing was removed
+	Removed  *bool            // unregister only
 	*Error
 }
+
+// success is a BatchResult without an Error.
+type success struct {
+	Revision backend.Revision `json:"revision,omitempty"`
+	Removed  *bool            `json:"removed,omitempty"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (r BatchResult) MarshalJSON() ([]byte, error) {
+	if r.Error != nil {
+		return json.Marshal(r.Error)
+	}
+	return json.Marshal(success{r.Revision, r.Removed})
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (r *BatchResult) UnmarshalJSON(text []byte) error {
+	var e Error
+	if err := json.Unmarshal(text, &e); err != nil {
+		return err
+	}
+	if e.Code != "" {
+		*r = BatchResult{Error: &e}
+		return nil
+	}
+	var s success
+	if err := json.Unmarshal(text, &s); err != nil {
+		return err
+	}
+	*r = BatchResult{Revision: s.Revision, Removed: s.Removed}
+	return nil
+}
+
+// HealthRequest is the body of a health request.
+type HealthRequest struct{}
 
 // HealthReply answers a health request.
 type HealthReply struct {
@@ -279,6 +321,9 @@ type RequestStats struct {
 	Answered int64 `json:"answered"`
 	Failed   int64 `json:"failed"`
 	Refused  int64 `json:"refused"` // beyond the limit
+	// Misdirected requests named a reply subject that nothing is ever sent to: one of
+	// NATS itself, or of the registry.
+	Misdirected int64 `json:"misdirected"`
 }
 
 // Task is a supervised task of a node.

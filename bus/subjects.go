@@ -151,3 +151,12 @@ func (s Subjects) ParseScope(v Verb, subject string) (backend.Scope, error) {
 	}
 	return scope, err
 }
+
+// ParseAdminUnregister returns the key in the subject of an operator's unregister.
+func (s Subjects) ParseAdminUnregister(subject string) (backend.Key, error) {
+	rest, err := s.rest("admin.unregister", subject)
+	if err != nil {
+		return backend.Key{}, err
+	}
+	return backend.ParseKey(rest)
+}

@@ -1,0 +1,100 @@
+package server
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// hands carry out requests, each on a goroutine of its own, so many at once and no more.
+// A goroutine that has finished waits for the next request, because starting one and
+// growing its stack costs more than waking one.
+type hands struct {
+	limit int64
+	work  func(*request)
+	next  chan *request
+	idle  atomic.Int64 // goroutines that wait on next
+
+	mu       sync.RWMutex // held for reading while a request is taken on
+	closed   bool
+	inFlight atomic.Int64
+	all      sync.WaitGroup // goroutines
+}
+
+// maxIdle is how many goroutines wait for work at most.
+const maxIdle = 128
+
+func newHands(limit int, work func(*request)) *hands {
+	return &hands{limit: int64(limit), work: work, next: make(chan *request)}
+}
+
+// The outcomes of take.
+type taken uint8
+
+const (
+	accepted taken = iota + 1
+	full           // the limit is used up
+	closing        // no more requests are taken on
+)
+
+// take has r carried out and returns at once. Requests of the privileged kind are not
+// counted against the limit, but may use it up once more.
+func (h *hands) take(r *request, privileged bool) taken {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if h.closed {
+		return closing
+	}
+	limit := h.limit
+	if privileged {
+		limit *= 2
+	}
+	if h.inFlight.Add(1) > limit {
+		h.inFlight.Add(-1)
+		return full
+	}
+	select {
+	case h.next <- r:
+	default:
+		h.all.Add(1)
+		go h.hand(r)
+	}
+	return accepted
+}
+
+// hand carries out r and what comes after it, until next is closed or enough others wait.
+func (h *hands) hand(r *request) {
+	defer h.all.Done()
+	for r != nil {
+		h.work(r)
+		h.inFlight.Add(-1)
+		if h.idle.Add(1) > maxIdle {
+			h.idle.Add(-1)
+			return
+		}
+		r = <-h.next
+		h.idle.Add(-1)
+	}
+}
+
+// close ends the taking on of requests and waits until those in hand are finished or ctx
+// is done, which it reports.
+func (h *hands) close(ctx context.Context) (finished bool) {
+	h.mu.Lock()
+	if !h.closed {
+		h.closed = true
+		close(h.next)
+	}
+	h.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		h.all.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

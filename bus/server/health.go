@@ -1,0 +1,32 @@
+package server
+
+import (
+	"context"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+// health answers also when the Backend cannot say how it is.
+func (s *Server) health(ctx context.Context, r *request) (answer, error) {
+	var q bus.HealthRequest
+	if err := decode(r.data, &q); err != nil {
+		return answer{}, err
+	}
+	h, err := s.b.Health(ctx)
+	if err != nil {
+		h.Status = backend.Unhealthy
+		h.Problems = append(h.Problems, s.failure(r, err).Message)
+	}
+	reply := bus.HealthReply{
+		Status: h.Status, Problems: h.Problems, Node: s.cfg.Node, Version: s.cfg.Version,
+		Backend: h.Backend, State: h.State, Registrations: h.Registrations, Services: h.Services,
+		Revision: h.Stamp.Revision, Epoch: h.Stamp.Epoch, AgeMs: milliseconds(h.Stamp.Age),
+		Requests: s.Stats(),
+	}
+	if s.tasks != nil {
+		reply.Tasks = s.tasks()
+	}
+	body, err := encode(reply)
+	return answer{body: body, stamp: h.Stamp}, err
+}

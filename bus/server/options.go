@@ -1,0 +1,63 @@
+package server
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/roostbus/roost/bus"
+)
+
+// Observer receives what a Server does. Any field may be nil. Calls come from many
+// goroutines at once and must not block.
+type Observer struct {
+	// Answered is called for every request that was carried out. code is "" for a success.
+	Answered func(endpoint string, code bus.Code, took time.Duration)
+	// Refused is called for every request beyond the limit.
+	Refused func(endpoint string)
+	// Misdirected is called for every request that named a forbidden reply subject.
+	Misdirected func(endpoint, reply string)
+	// Panicked is called for every panic of a handler.
+	Panicked func(endpoint string, value any)
+}
+
+func (o *Observer) watches() bool { return o != nil && o.Answered != nil }
+
+func (o *Observer) refused(endpoint string) {
+	if o != nil && o.Refused != nil {
+		o.Refused(endpoint)
+	}
+}
+
+func (o *Observer) misdirected(endpoint, reply string) {
+	if o != nil && o.Misdirected != nil {
+		o.Misdirected(endpoint, reply)
+	}
+}
+
+func (o *Observer) panicked(endpoint string, value any) {
+	if o != nil && o.Panicked != nil {
+		o.Panicked(endpoint, value)
+	}
+}
+
+// Option injects what a program has and an operator does not.
+type Option interface{ apply(*options) }
+
+type options struct {
+	log   *slog.Logger
+	obs   *Observer
+	tasks func() []bus.Task
+}
+
+type optionFunc func(*options)
+
+func (f optionFunc) apply(o *options) { f(o) }
+
+// WithLogger sends logs to l. The default discards them.
+func WithLogger(l *slog.Logger) Option { return optionFunc(func(o *options) { o.log = l }) }
+
+// WithObserver reports what happens to obs.
+func WithObserver(obs *Observer) Option { return optionFunc(func(o *options) { o.obs = obs }) }
+
+// WithTasks has the health reply show the tasks that f returns. f must not block.
+func WithTasks(f func() []bus.Task) Option { return optionFunc(func(o *options) { o.tasks = f }) }

@@ -1,0 +1,111 @@
+package server
+
+import (
+	"strconv"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+// request is one request in hand. It is used again for another one, so nothing that a
+// Backend is given may share its memory.
+type request struct {
+	to       *endpoint
+	subject  string
+	reply    string
+	data     []byte
+	header   micro.Headers
+	received time.Time
+
+	// What the headers say.
+	id      string
+	epoch   backend.Epoch
+	timeout time.Duration
+
+	buf []byte   // for the body of the reply
+	out nats.Msg // the reply
+}
+
+func (r *request) fill(to *endpoint, m micro.Request) {
+	r.to, r.subject, r.reply, r.data, r.header = to, m.Subject(), m.Reply(), m.Data(), m.Headers()
+	r.received = time.Now()
+	r.id, r.epoch, r.timeout = "", 0, 0
+}
+
+// forget drops what r refers to.
+func (r *request) forget() {
+	r.to, r.subject, r.reply, r.data, r.header, r.out = nil, "", "", nil, nil, nats.Msg{}
+	if cap(r.buf) > maxKeptBuffer {
+		r.buf = nil
+	}
+}
+
+// maxKeptBuffer is the capacity of the largest buffer that is kept for another request.
+const maxKeptBuffer = 64 << 10
+
+// parseHeaders reads the headers of r. timeout is that of a request that names none.
+func (r *request) parseHeaders(timeout time.Duration) error {
+	r.timeout = timeout
+	if len(r.header) == 0 {
+		return nil
+	}
+	if s := r.header.Get(bus.HeaderTimeout); s != "" {
+		ms, err := strconv.ParseUint(s, 10, 32)
+		if r.timeout = time.Duration(ms) * time.Millisecond; err != nil || ms == 0 || r.timeout > maxTimeout {
+			r.timeout = timeout
+			return backend.Invalid(bus.HeaderTimeout, "%.40q must be a number of milliseconds, 1 to %d", s, maxTimeout.Milliseconds())
+		}
+	}
+	if s := r.header.Get(bus.HeaderEpoch); s != "" {
+		epoch, err := strconv.ParseUint(s, 10, 32)
+		if err != nil {
+			return backend.Invalid(bus.HeaderEpoch, "%.40q must be a number of 32 bits", s)
+		}
+		r.epoch = backend.Epoch(epoch)
+	}
+	if r.id = r.header.Get(bus.HeaderRequestID); r.id != "" {
+		return validateRequestID(r.id)
+	}
+	return nil
+}
+
+func validateRequestID(id string) error {
+	if !utf8.ValidString(id) {
+		return backend.Invalid(bus.HeaderRequestID, "is not valid UTF-8")
+	}
+	if n := utf8.RuneCountInString(id); n > bus.MaxRequestID {
+		return backend.Invalid(bus.HeaderRequestID, "is %d characters long, at most %d are allowed", n, bus.MaxRequestID)
+	}
+	for _, c := range id {
+		if unicode.Is(unicode.Cc, c) {
+			return backend.Invalid(bus.HeaderRequestID, "contains a control character")
+		}
+	}
+	return nil
+}
+
+// write returns the Write that r asks for with guard g, as far as a batch's operations
+// have it in common.
+func (r *request) write(g bus.Guard, reason string) (backend.Write, error) {
+	w := backend.Write{If: g.Condition(), Epoch: r.epoch, Reason: reason}
+	if g.Lease != "" {
+		if err := bus.ValidateSecret(g.Lease); err != nil {
+			return w, err
+		}
+		w.Owner = bus.Owner(g.Lease)
+	}
+	return w, w.Validate()
+}
+
+// identified returns the Write that r, which is no batch, asks for.
+func (r *request) identified(g bus.Guard, reason string) (backend.Write, error) {
+	w, err := r.write(g, reason)
+	w.ID = bus.OperationID(r.id, r.subject, r.data, -1)
+	return w, err
+}

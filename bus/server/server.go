@@ -1,0 +1,184 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+// Server answers the requests of one registry on one connection.
+type Server struct {
+	nc        *nats.Conn
+	b         backend.Backend
+	cfg       Config
+	subjects  bus.Subjects
+	endpoints []*endpoint
+	stamps    stamps
+	requests  sync.Pool // of *request
+	hands     atomic.Pointer[hands]
+	ready     chan struct{}
+	readyOnce sync.Once
+	options
+}
+
+// New returns a Server that does not answer yet; call Run. It answers through nc, which
+// should serve nothing else, and closes neither nc nor b.
+func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("server: config: %w", err)
+	}
+	subjects, err := bus.NewSubjects(cfg.Prefix)
+	if err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
+	s := &Server{
+		nc: nc, b: b, cfg: cfg, subjects: subjects, ready: make(chan struct{}),
+		options:  options{log: slog.New(slog.DiscardHandler)},
+		requests: sync.Pool{New: func() any { return new(request) }},
+	}
+	for _, o := range opts {
+		o.apply(&s.options)
+	}
+	s.endpoints = s.newEndpoints()
+	return s, nil
+}
+
+// Ready returns nil once requests reach the server.
+func (s *Server) Ready(ctx context.Context) error {
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("server not ready: %w", context.Cause(ctx))
+	}
+}
+
+// subscribeTimeout bounds how long NATS may take to note the subscriptions.
+const subscribeTimeout = 10 * time.Second
+
+// errConnectionClosed ends Run.
+var errConnectionClosed = errors.New("the connection to NATS was closed")
+
+// Run answers requests until ctx is done. Then it takes no more, finishes those in hand
+// inside Config.DrainTimeout, and returns nil; those that take longer are cancelled. It
+// returns an error where the service could not be added, the connection was closed, or
+// a request did not end.
+func (s *Server) Run(ctx context.Context) error {
+	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cancel(nil)
+	h := newHands(s.cfg.MaxInFlight, func(r *request) { s.serve(base, r) })
+	s.hands.Store(h)
+	closed := make(chan struct{})
+	service, err := s.addService(h, closed)
+	if err == nil {
+		flush, stop := context.WithTimeout(ctx, subscribeTimeout)
+		err = s.nc.FlushWithContext(flush)
+		stop()
+	}
+	if err == nil {
+		s.readyOnce.Do(func() { close(s.ready) })
+		s.log.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("prefix", s.cfg.Prefix))
+		select {
+		case <-ctx.Done():
+		case <-closed:
+			err = errConnectionClosed
+		}
+	}
+	if err != nil && ctx.Err() == nil {
+		err = fmt.Errorf("server: %w", err)
+	} else {
+		err = nil
+	}
+	return errors.Join(err, s.drain(base, service, h, cancel))
+}
+
+// addService adds the NATS service with all endpoints. closed is closed when it ends.
+func (s *Server) addService(h *hands, closed chan struct{}) (micro.Service, error) {
+	service, err := micro.AddService(s.nc, micro.Config{
+		Name: bus.QueueGroup, Version: s.cfg.Version, QueueGroup: bus.QueueGroup,
+		Description:  "service registry",
+		Metadata:     map[string]string{"node": s.cfg.Node, "prefix": s.cfg.Prefix, "protocol": "1"},
+		StatsHandler: s.endpointData,
+		DoneHandler:  func(micro.Service) { close(closed) },
+		ErrorHandler: func(_ micro.Service, e *micro.NATSError) {
+			s.log.LogAttrs(context.Background(), slog.LevelWarn, "subscription failed",
+				slog.String("subject", e.Subject), slog.Any("err", e))
+		},
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range s.endpoints {
+		handler := micro.HandlerFunc(func(m micro.Request) { s.accept(h, e, m) })
+		err := service.AddEndpoint(e.name, handler, micro.WithEndpointSubject(e.subject), micro.WithEndpointMetadata(e.metadata()))
+		if err != nil {
+			return service, fmt.Errorf("endpoint %s: %w", e.name, err)
+		}
+	}
+	return service, nil
+}
+
+// accept hands a request on. It runs on the one goroutine of its subscription.
+func (s *Server) accept(h *hands, e *endpoint, m micro.Request) {
+	reply := m.Reply()
+	if s.forbidden(reply) {
+		s.misdirected(e, reply)
+		return
+	}
+	if reply == "" && e.reads {
+		return
+	}
+	r, _ := s.requests.Get().(*request)
+	r.fill(e, m)
+	switch h.take(r, e.health) {
+	case full:
+		e.stats.refused.Add(1)
+		s.obs.refused(e.name)
+		s.sendError(r, backend.Stamp{}, bus.ErrorFrom(&backend.LimitError{Quota: "requests", Limit: int64(s.cfg.MaxInFlight)}))
+		s.release(r)
+	case closing:
+		s.sendError(r, backend.Stamp{}, bus.ErrorFrom(errStopping))
+		s.release(r)
+	case accepted:
+	}
+}
+
+// errStopping answers what comes too late.
+var errStopping = fmt.Errorf("this node is stopping: %w", backend.ErrUnavailable)
+
+// forbidden reports whether nothing may be sent to a reply subject. A NATS server does
+// not check whether a requester could have published there; the registry could, and what
+// it published would be a write into its own bucket, an event, or a call of JetStream.
+func (s *Server) forbidden(reply string) bool {
+	if strings.HasPrefix(reply, "$") {
+		return true
+	}
+	rest, ok := strings.CutPrefix(reply, s.cfg.Prefix)
+	return ok && (rest == "" || rest[0] == '.')
+}
+
+// misdirected counts, and logs the first and then ever fewer.
+func (s *Server) misdirected(e *endpoint, reply string) {
+	n := e.stats.misdirected.Add(1)
+	s.obs.misdirected(e.name, reply)
+	if n&(n-1) == 0 {
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "request with a forbidden reply subject refused",
+			slog.String("subject", e.subject), slog.String("reply", reply), slog.Int64("count", n))
+	}
+}
+
+func (s *Server) release(r *request) {
+	r.forget()
+	s.requests.Put(r)
+}

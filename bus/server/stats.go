@@ -1,0 +1,50 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/roostbus/roost/bus"
+)
+
+// stats counts what one endpoint was asked.
+type stats struct {
+	answered, failed, refused, misdirected atomic.Int64
+}
+
+// Stats returns what the server has been asked since it was made.
+func (s *Server) Stats() bus.RequestStats {
+	sum := bus.RequestStats{Limit: int64(s.cfg.MaxInFlight)}
+	if h := s.hands.Load(); h != nil {
+		sum.InFlight = h.inFlight.Load()
+	}
+	for _, e := range s.endpoints {
+		sum.Answered += e.stats.answered.Load()
+		sum.Failed += e.stats.failed.Load()
+		sum.Refused += e.stats.refused.Load()
+		sum.Misdirected += e.stats.misdirected.Load()
+	}
+	return sum
+}
+
+// endpointData is what NATS's own statistics of the service carry of an endpoint besides
+// what NATS counts itself, which is the handing over of requests and not their answers.
+type endpointData struct {
+	Answered    int64 `json:"answered"`
+	Failed      int64 `json:"failed"`
+	Refused     int64 `json:"refused"`
+	Misdirected int64 `json:"misdirected"`
+}
+
+func (s *Server) endpointData(of *micro.Endpoint) any {
+	for _, e := range s.endpoints {
+		if e.name == of.Name {
+			return endpointData{
+				Answered: e.stats.answered.Load(), Failed: e.stats.failed.Load(),
+				Refused: e.stats.refused.Load(), Misdirected: e.stats.misdirected.Load(),
+			}
+		}
+	}
+	return nil
+}

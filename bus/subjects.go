@@ -102,7 +102,11 @@ func (s Subjects) Beacon() string { return s.prefix + ".beacon" }
 
 // Requests returns the subjects that nobody but a server may subscribe to.
 func (s Subjects) Requests() []string {
-	return []string{s.prefix + ".registry.>", s.prefix + ".lease.>", s.prefix + ".admin.>"}
+	rooms := []string{"registry", "lease", "admin", "election", "lock", "semaphore", "barrier", "counter", "proposal"}
+	for i, room := range rooms {
+		rooms[i] = s.prefix + "." + room + ".>"
+	}
+	return rooms
 }
 
 // rest returns what follows "<prefix>.<room>." in subject.

@@ -13,6 +13,12 @@ const (
 	HeaderRequestID = "Roost-Request-Id" // makes a repeat recognisable; at most MaxRequestID bytes
 	HeaderTimeout   = "Roost-Timeout-Ms" // how long the requester waits
 	HeaderEpoch     = "Roost-Epoch"      // also of replies
+
+	// HeaderRepeat says that this request was sent before and that its outcome is not
+	// known; its value is the newest revision that the requester knew of then, of the
+	// epoch in HeaderEpoch. If it is not recognised as done and its key has changed since,
+	// it is a conflict, because it may have been done and undone.
+	HeaderRepeat = "Roost-Repeat"
 )
 
 // The headers of replies.

@@ -20,10 +20,14 @@ type Subjects struct{ prefix string }
 // maxPrefix leaves room, within NATS's limit of 4096 bytes for a subject, for the longest key.
 const maxPrefix = 128
 
-// NewSubjects returns the subjects under prefix: tokens of A-Z a-z 0-9 _ - joined by dots.
+// NewSubjects returns the subjects under prefix: tokens of A-Z a-z 0-9 _ - joined by dots,
+// the first of which does not begin with '_', as those of NATS's inboxes do.
 func NewSubjects(prefix string) (Subjects, error) {
 	if len(prefix) > maxPrefix {
 		return Subjects{}, backend.Invalid("prefix", "is %d bytes long, at most %d are allowed", len(prefix), maxPrefix)
+	}
+	if strings.HasPrefix(prefix, "_") {
+		return Subjects{}, backend.Invalid("prefix", "%q must not begin with '_'", prefix)
 	}
 	for token := range strings.SplitSeq(prefix, ".") {
 		if token == "" || backend.Token(token) != token {

@@ -1,0 +1,182 @@
+package bus_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+var update = flag.Bool("update", false, "write the golden files instead of comparing with them")
+
+func ptr[T any](v T) *T { return &v }
+
+// payments is the registration of the protocol's examples.
+func payments(t *testing.T) backend.Registration {
+	t.Helper()
+	metadata, err := backend.ParseMetadata([]byte(
+		`{"version": "2.1.0", "region": "eu-west", "capabilities": ["charge", "refund"], "limits": {"rps": 200}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return backend.Registration{
+		Key:       backend.Key{Namespace: "default", Service: "payments", Instance: "10.0.0.7:8080"},
+		Endpoints: backend.EndpointsOf(map[string]string{"http": "http://10.0.0.7:8080", "nats": "nats:payments.charge"}),
+		Metadata:  metadata, Weight: 100, Status: backend.Up,
+		Owner: bus.Owner("pTqkZ4mB7sUe1Xh0aWc9Rg"), Revision: 42, CreatedRevision: 40,
+		CreatedAt: time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC),
+		UpdatedAt: time.Date(2026, 11, 21, 10, 5, 0, 0, time.UTC),
+	}
+}
+
+// messages are every request and reply, by the name of its golden file.
+func messages(t *testing.T) map[string]any {
+	t.Helper()
+	r := payments(t)
+	content := bus.ContentOf(&r)
+	patch, err := backend.ParsePatch([]byte(`{"region": null, "limits": {"rps": 300}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rps, err := backend.ScalarOf(200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	region, err := backend.ScalarOf("eu-west")
+	if err != nil {
+		t.Fatal(err)
+	}
+	freshness := bus.Freshness{MinRevision: 42, Consistency: "linearizable", MaxAgeMs: ptr(int64(1000))}
+	conditions := bus.Conditions{
+		Where:  map[string]backend.Scalar{"region": region, "limits.rps": rps},
+		Filter: `metadata.region in ["eu-west","eu-north"] && weight > 50`,
+		Status: bus.Statuses{backend.Up, backend.Draining},
+	}
+	lease := "pTqkZ4mB7sUe1Xh0aWc9Rg"
+	return map[string]any{
+		"request_register": bus.RegisterRequest{Content: content, Guard: bus.GuardOf(lease, backend.IfAbsent())},
+		"request_lookup":   bus.LookupRequest{Freshness: freshness},
+		"request_update": bus.UpdateRequest{
+			Content: bus.ContentOfChange(backend.Change{Status: ptr(backend.Draining), Weight: ptr(uint16(0))}),
+			Guard:   bus.GuardOf(lease, backend.IfRevision(42)),
+		},
+		"request_update_merge": bus.UpdateRequest{Content: bus.ContentOfChange(backend.Change{Merge: &patch})},
+		"request_unregister": bus.UnregisterRequest{
+			Guard: bus.GuardOf(lease, backend.IfRevision(42)), Reason: "scaled down",
+		},
+		"request_admin_unregister": bus.AdminUnregisterRequest{Reason: "host is gone"},
+		"request_list": bus.ListRequest{
+			Conditions: conditions, Paging: bus.Paging{Limit: ptr(100), After: "MSA0MiBkZWZhdWx0LnBheW1lbnRzLmktMQ"},
+			Freshness: freshness,
+		},
+		"request_count":    bus.CountRequest{Conditions: conditions},
+		"request_services": bus.ServicesRequest{Paging: bus.Paging{Limit: ptr(100)}},
+		"request_batch": bus.BatchRequest{Atomic: true, Operations: []bus.BatchOperation{
+			{Op: "register", Identity: bus.Identity{Service: ptr("payments"), Instance: ptr("i-1")}, Content: content},
+			{Op: "update", Identity: bus.Identity{Service: ptr("orders"), Instance: ptr("i-1")},
+				Content: bus.ContentOfChange(backend.Change{Weight: ptr(uint16(50))})},
+			{Op: "unregister", Identity: bus.Identity{Service: ptr("leader")}, Reason: "moved"},
+		}},
+		"request_health": bus.HealthRequest{},
+
+		"reply_registration":      r,
+		"reply_unregister":        bus.UnregisterReply{Removed: true, Revision: 43},
+		"reply_unregister_absent": bus.UnregisterReply{},
+		"reply_list":              bus.ListReply{Registrations: []*backend.Registration{&r}, Next: "MSA0MiBkZWZhdWx0LnBheW1lbnRzLmktMQ"},
+		"reply_list_empty":        bus.ListReply{Registrations: []*backend.Registration{}},
+		"reply_count":             bus.CountReply{Count: 7},
+		"reply_services": bus.ServicesReply{Services: []backend.ServiceInfo{
+			{Namespace: "default", Service: "payments", Instances: 3, Up: 2, Revision: 42},
+		}},
+		"reply_batch": bus.BatchReply{Results: []bus.BatchResult{
+			{Revision: 44},
+			{Error: bus.ErrorFrom(&backend.ConflictError{Key: r.Key, Revision: 42})},
+			{Revision: 45, Removed: ptr(true)},
+			{Removed: ptr(false)},
+		}},
+		"reply_health": bus.HealthReply{
+			Status: backend.Degraded, Problems: []string{"the view has not heard from the store for 3s"},
+			Node: "roost-1", Version: "0.1.0", Backend: "hybrid", State: "stale", Registrations: 120, Services: 9,
+			Revision: 42, Epoch: 1, AgeMs: 3100,
+			Requests: bus.RequestStats{InFlight: 3, Limit: 1024, Answered: 1200, Failed: 7},
+			Tasks:    []bus.Task{{Name: "feed", State: "running", Restarts: 1, Error: "nats: connection closed"}},
+		},
+	}
+}
+
+func TestEveryMessageIsWrittenAsItsGoldenFileSaysAndReadBackEqual(t *testing.T) {
+	t.Parallel()
+	for name, message := range messages(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			text := marshal(t, message)
+			golden(t, name, text)
+			var compact bytes.Buffer
+			if err := json.Compact(&compact, text); err != nil {
+				t.Fatal(err)
+			}
+			got := reflect.New(reflect.TypeOf(message))
+			if err := json.Unmarshal(compact.Bytes(), got.Interface()); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(message, got.Elem().Interface(), cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("read back (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestTheStoredFormIsWrittenAsItsGoldenFileSays(t *testing.T) {
+	t.Parallel()
+	r := payments(t)
+	var text bytes.Buffer
+	if err := json.Indent(&text, r.AppendStored(nil), "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "event_updated", append(text.Bytes(), '\n'))
+}
+
+// marshal returns v as a person would like to read it.
+func marshal(t *testing.T, v any) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	if err := e.Encode(v); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// golden compares text with a golden file, or writes it with -update.
+func golden(t *testing.T, name string, text []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", "golden", name+".json")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), string(text)); diff != "" {
+		t.Errorf("%s (-golden +written):\n%s", path, diff)
+	}
+}

@@ -72,6 +72,14 @@ type Write struct {
 	// state of its key: the repeat then gets the same answer and writes nothing.
 	ID OperationID
 
+	// Repeated says that this very write was sent before, when Known was the newest
+	// revision that its sender knew of, and that its outcome is not known. If ID does not
+	// show that it was done, and the key has changed after Known or Epoch is not the
+	// current one, it is a conflict: it may have been done and undone. So a write that is
+	// sent again is done at most once.
+	Repeated bool
+	Known    Revision
+
 	// Reason is published with the change; at most MaxReason bytes.
 	Reason string
 

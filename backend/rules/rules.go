@@ -7,6 +7,7 @@
 package rules
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/roostbus/roost/backend"
@@ -77,6 +78,9 @@ func Register(now State, r backend.Registration, w backend.Write, at time.Time) 
 	if now.Present && now.repeats(w) {
 		return Outcome{Action: Keep, Registration: now.Registration}, nil
 	}
+	if err := undecided(now, w, r.Key); err != nil {
+		return Outcome{}, err
+	}
 	held := now.live()
 	if held != nil && held.Owner != w.Owner && !w.Force {
 		return Outcome{}, &backend.ExistsError{Holder: *held}
@@ -103,9 +107,12 @@ func Update(now State, key backend.Key, c backend.Change, w backend.Write, at ti
 	if now.Present && now.repeats(w) {
 		return Outcome{Action: Keep, Registration: now.Registration}, nil
 	}
+	if err := undecided(now, w, key); err != nil {
+		return Outcome{}, err
+	}
 	held := now.live()
 	if held == nil {
-		return Outcome{}, backend.ErrNotFound
+		return Outcome{}, fmt.Errorf("%s: %w", key, backend.ErrNotFound)
 	}
 	if err := owns(held, w); err != nil {
 		return Outcome{}, err
@@ -136,6 +143,9 @@ func Unregister(now State, key backend.Key, w backend.Write) (Outcome, error) {
 	if !now.Present && now.repeats(w) {
 		return Outcome{Action: Keep, Removal: backend.Removal{Removed: true, Revision: now.Revision}}, nil
 	}
+	if err := undecided(now, w, key); err != nil {
+		return Outcome{}, err
+	}
 	held := now.live()
 	if held != nil {
 		if err := owns(held, w); err != nil {
@@ -165,11 +175,27 @@ func owns(held *backend.Registration, w backend.Write) error {
 	return &backend.NotOwnerError{Key: held.Key, Owner: held.Owner}
 }
 
-func condition(now State, w backend.Write, key backend.Key) error {
-	var current backend.Revision
-	if held := now.live(); held != nil {
-		current = held.Revision
+// undecided reports a conflict where w was sent before and may have been done and undone:
+// what came after the sender's knowledge is not w, and may have come after it.
+func undecided(now State, w backend.Write, key backend.Key) error {
+	newest := max(now.Revision, now.Registration.Revision)
+	elsewhere := w.Epoch != 0 && w.Epoch != now.Epoch
+	if w.Repeated && (newest > w.Known || elsewhere) {
+		return &backend.ConflictError{Key: key, Revision: current(now)}
 	}
+	return nil
+}
+
+// current returns the revision of the live registration, 0 if there is none.
+func current(now State) backend.Revision {
+	if held := now.live(); held != nil {
+		return held.Revision
+	}
+	return 0
+}
+
+func condition(now State, w backend.Write, key backend.Key) error {
+	current := current(now)
 	_, asked := w.If.Revision()
 	elsewhere := asked && w.Epoch != 0 && w.Epoch != now.Epoch
 	if elsewhere || !w.If.Allows(current) {

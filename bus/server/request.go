@@ -24,9 +24,11 @@ type request struct {
 	received time.Time
 
 	// What the headers say.
-	id      string
-	epoch   backend.Epoch
-	timeout time.Duration
+	id       string
+	epoch    backend.Epoch
+	timeout  time.Duration
+	repeated bool // the request was sent before, when known was the newest revision known
+	known    backend.Revision
 
 	buf []byte   // for the body of the reply
 	out nats.Msg // the reply
@@ -35,7 +37,7 @@ type request struct {
 func (r *request) fill(to *endpoint, m micro.Request) {
 	r.to, r.subject, r.reply, r.data, r.header = to, m.Subject(), m.Reply(), m.Data(), m.Headers()
 	r.received = time.Now()
-	r.id, r.epoch, r.timeout = "", 0, 0
+	r.id, r.epoch, r.timeout, r.repeated, r.known = "", 0, 0, false, 0
 }
 
 // forget drops what r refers to.
@@ -69,6 +71,13 @@ func (r *request) parseHeaders(timeout time.Duration) error {
 		}
 		r.epoch = backend.Epoch(epoch)
 	}
+	if s := r.header.Get(bus.HeaderRepeat); s != "" {
+		known, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			return backend.Invalid(bus.HeaderRepeat, "%.40q must be a revision", s)
+		}
+		r.repeated, r.known = true, backend.Revision(known)
+	}
 	if r.id = r.header.Get(bus.HeaderRequestID); r.id != "" {
 		return validateRequestID(r.id)
 	}
@@ -93,7 +102,7 @@ func validateRequestID(id string) error {
 // write returns the Write that r asks for with guard g, as far as a batch's operations
 // have it in common.
 func (r *request) write(g bus.Guard, reason string) (backend.Write, error) {
-	w := backend.Write{If: g.Condition(), Epoch: r.epoch, Reason: reason}
+	w := backend.Write{If: g.Condition(), Epoch: r.epoch, Repeated: r.repeated, Known: r.known, Reason: reason}
 	if g.Lease != "" {
 		if err := bus.ValidateSecret(g.Lease); err != nil {
 			return w, err

@@ -1,0 +1,154 @@
+package nats
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/roostbus/roost/bus"
+)
+
+// EmbeddedConfig says how to run a NATS server inside this process.
+type EmbeddedConfig struct {
+	Name     string       // of the server
+	Listen   string       // HOST:PORT for clients; port 0 picks one
+	Subjects bus.Subjects // of the registry
+	// StoreDir is where streams are kept; "" means no JetStream, and that the registry
+	// publishes events itself.
+	StoreDir string
+	// SyncAlways syncs each write to disk before it is acknowledged.
+	SyncAlways bool
+	// TrustedClients lets every client do everything.
+	TrustedClients bool
+}
+
+// Embedded is a running NATS server inside this process.
+type Embedded struct {
+	server    *server.Server
+	answering role
+	writing   role
+	unlock    func() error
+}
+
+// startTimeout bounds the start of the server, which replays what it has stored.
+const startTimeout = time.Minute
+
+// StartEmbedded starts a server and returns when it takes connections.
+func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
+	host, port, err := splitListen(c.Listen)
+	if err != nil {
+		return nil, err
+	}
+	e := &Embedded{unlock: func() error { return nil }}
+	if c.StoreDir != "" {
+		if e.unlock, err = lock(c.StoreDir); err != nil {
+			return nil, err
+		}
+	}
+	permissions := PermissionsOf(c.Subjects, c.StoreDir == "")
+	e.answering = newRole("answering", permissions.Answering)
+	e.writing = newRole("writing", permissions.Writing)
+	g := &gate{
+		roles:   []role{e.answering, e.writing},
+		client:  permissions.Client,
+		account: func() *server.Account { return e.server.GlobalAccount() },
+	}
+	if c.TrustedClients {
+		g.client = nil
+	}
+	// Everything is set before NewServer: later changes are ignored or half taken.
+	e.server, err = server.NewServer(&server.Options{
+		ServerName:                 c.Name,
+		Host:                       host,
+		Port:                       port,
+		JetStream:                  c.StoreDir != "",
+		StoreDir:                   c.StoreDir,
+		SyncAlways:                 c.SyncAlways,
+		DisableJetStreamBanner:     true,
+		NoSigs:                     true,
+		CustomClientAuthentication: g,
+	})
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("set up the embedded NATS: %w", err), e.unlock())
+	}
+	if err := e.start(c.Listen, log); err != nil {
+		e.server.Shutdown()
+		e.server.WaitForShutdown()
+		return nil, errors.Join(err, e.unlock())
+	}
+	return e, nil
+}
+
+// start starts the server and waits for it, or for what keeps it from starting.
+func (e *Embedded) start(listen string, log *slog.Logger) error {
+	if err := free(listen); err != nil {
+		return err
+	}
+	l := newLogger(log)
+	e.server.SetLoggerV2(l, false, false, false)
+	started := make(chan bool, 1)
+	go func() {
+		e.server.Start()
+		started <- e.server.ReadyForConnections(startTimeout)
+	}()
+	select {
+	case text := <-l.fatal:
+		return fmt.Errorf("start the embedded NATS: %s", text)
+	case ready := <-started:
+		if !ready {
+			return fmt.Errorf("start the embedded NATS: it is not ready after %v; see the log", startTimeout)
+		}
+		return nil
+	}
+}
+
+// ClientURL returns where clients connect.
+func (e *Embedded) ClientURL() string { return e.server.ClientURL() }
+
+// Connect returns the registry's own connections.
+func (e *Embedded) Connect(opts ...natsgo.Option) (answering, writing *natsgo.Conn, err error) {
+	return connectBoth(e.server.ClientURL(),
+		append(e.answering.options(), natsgo.InProcessServer(e.server)),
+		append(e.writing.options(), natsgo.InProcessServer(e.server)), opts)
+}
+
+// Stop shuts the server down, waits until it has, and unlocks its directory.
+func (e *Embedded) Stop() error {
+	e.server.Shutdown()
+	e.server.WaitForShutdown()
+	return e.unlock()
+}
+
+func splitListen(listen string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(listen)
+	if err != nil {
+		return "", 0, fmt.Errorf("listen on %q: want HOST:PORT", listen)
+	}
+	if port, err = strconv.Atoi(text); err != nil {
+		return "", 0, fmt.Errorf("listen on %q: want a number as port", listen)
+	}
+	if port == 0 {
+		port = server.RANDOM_PORT
+	}
+	return host, port, nil
+}
+
+// free reports why nobody can listen on address. The server itself says so too, but only
+// after it has started JetStream, and in its own words.
+func free(address string) error {
+	l, err := net.Listen("tcp", address) //nolint:noctx // it does not block
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err
+		}
+		return fmt.Errorf("listen on %s: %w; stop what listens there, choose another address with --listen, "+
+			"or use a NATS that runs there with --nats-url nats://%s", address, err, address)
+	}
+	return l.Close()
+}

@@ -1,0 +1,90 @@
+package nats
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	natsgo "github.com/nats-io/nats.go"
+	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/modules/config"
+)
+
+// Link is the registry's way to NATS.
+type Link struct {
+	// Answering hears requests and answers them.
+	Answering *natsgo.Conn
+	// Writing uses JetStream, or publishes events where there is none.
+	Writing *natsgo.Conn
+	// ClientURL is where clients connect.
+	ClientURL string
+
+	embedded *Embedded // nil if NATS is elsewhere
+	closed   []chan struct{}
+}
+
+// Open starts or reaches the NATS that c asks for.
+func Open(c config.Server, subjects bus.Subjects, log *slog.Logger) (*Link, error) {
+	l := &Link{}
+	opts := commonOptions("roost "+c.Node, log)
+	var err error
+	if c.Embedded() {
+		err = l.embed(c, subjects, log, opts)
+	} else {
+		l.ClientURL = redacted(c.URL)
+		l.Answering, l.Writing, err = connectExternal(c.NATS, opts)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, nc := range []*natsgo.Conn{l.Answering, l.Writing} {
+		closed := make(chan struct{})
+		l.closed = append(l.closed, closed)
+		nc.SetClosedHandler(func(*natsgo.Conn) { close(closed) })
+	}
+	return l, nil
+}
+
+func (l *Link) embed(c config.Server, subjects bus.Subjects, log *slog.Logger, opts []natsgo.Option) (err error) {
+	e := EmbeddedConfig{
+		Name: c.Node, Listen: c.Listen, Subjects: subjects,
+		SyncAlways: c.Sync == config.SyncAlways, TrustedClients: c.TrustedClients,
+	}
+	if c.Kept() {
+		e.StoreDir = c.StoreDir
+	}
+	if l.embedded, err = StartEmbedded(e, log); err != nil {
+		return err
+	}
+	if l.Answering, l.Writing, err = l.embedded.Connect(opts...); err != nil {
+		return errors.Join(fmt.Errorf("connect to the embedded NATS: %w", err), l.embedded.Stop())
+	}
+	l.ClientURL = l.embedded.ClientURL()
+	if c.TrustedClients {
+		log.LogAttrs(context.Background(), slog.LevelWarn,
+			"trusted_clients is set: every client may forge events and write the bucket; for development only")
+	}
+	return nil
+}
+
+// Close drains both connections and waits until they are closed, then shuts an embedded
+// NATS down. When ctx is done it closes what is left at once.
+func (l *Link) Close(ctx context.Context) error {
+	var problems []error
+	for i, nc := range []*natsgo.Conn{l.Answering, l.Writing} {
+		if err := nc.Drain(); err != nil && !errors.Is(err, natsgo.ErrConnectionClosed) {
+			nc.Close()
+		}
+		select {
+		case <-l.closed[i]:
+		case <-ctx.Done():
+			nc.Close()
+			problems = append(problems, fmt.Errorf("drain %q: %w", nc.Opts.Name, ctx.Err()))
+		}
+	}
+	if l.embedded != nil {
+		problems = append(problems, l.embedded.Stop())
+	}
+	return errors.Join(problems...)
+}

@@ -1,0 +1,48 @@
+package server
+
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/backend"
+)
+
+// Decode is decode.
+var Decode = decode
+
+// RenderPage is renderPage.
+var RenderPage = renderPage
+
+// Forbidden reports whether a server with cfg refuses to send to reply.
+func Forbidden(cfg Config, reply string) bool { return (&Server{cfg: cfg}).forbidden(reply) }
+
+// Deadline is the context of a request, and its end.
+func Deadline(parent context.Context, at time.Time) (ctx context.Context, end func()) {
+	d := &deadline{parent: parent, at: at}
+	return d, d.end
+}
+
+// ReadHeaders returns the headers of replies to reads.
+func ReadHeaders() func(backend.Stamp) nats.Header { return new(stamps).ofRead }
+
+// Hands carry out functions, limit of them at once.
+type Hands struct{ h *hands }
+
+// NewHands returns Hands that do not work yet.
+func NewHands(limit int, work func(subject string)) Hands {
+	return Hands{newHands(limit, func(r *request) { work(r.subject) })}
+}
+
+// Take reports whether subject was taken on, and whether any would be.
+func (h Hands) Take(subject string, privileged bool) (ok, closed bool) {
+	t := h.h.take(&request{subject: subject}, privileged)
+	return t == accepted, t == closing
+}
+
+// Close waits for what is in hand.
+func (h Hands) Close(ctx context.Context) bool { return h.h.close(ctx) }
+
+// InFlight returns how many are in hand.
+func (h Hands) InFlight() int64 { return h.h.inFlight.Load() }

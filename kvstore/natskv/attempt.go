@@ -1,0 +1,241 @@
+package natskv
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/roostbus/roost/kvstore"
+)
+
+const (
+	heartbeat = time.Second
+	// inactive is how long the server keeps a consumer that nobody uses.
+	inactive = 20 * time.Second
+	// The buffer between server and follower.
+	pullMessages = 4096
+	pullBytes    = 32 << 20
+)
+
+// attempt is one consumer's life. Messages come in on the connection's goroutine, all else
+// happens on the Feed's; the lock makes the follower hear from one at a time.
+type attempt struct {
+	*feed
+
+	broken chan error    // what ended it, from the consumer
+	prove  chan struct{} // the consumer has no more, and has not reached target
+
+	mu       sync.Mutex
+	over     bool
+	snapshot bool // between Begin and Live
+	live     bool
+	target   uint64 // everything up to it must have been shown before Live
+	delivery uint64 // the consumer's own sequence of the newest message
+	asked    *jetstream.StreamInfo
+}
+
+// attempt follows the bucket until something breaks, and says what.
+func (f *feed) attempt(ctx context.Context) error {
+	f.forgetStatus()
+	if !f.store.nc.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	info, err := f.store.ensure(ctx)
+	if err != nil {
+		return err
+	}
+	a := &attempt{feed: f, broken: make(chan error, 1), prove: make(chan struct{}, 1)}
+	if a.snapshot, a.target, err = a.begin(ctx, info); err != nil {
+		return err
+	}
+	consumer, err := a.consumer(ctx)
+	if err != nil {
+		return err
+	}
+	defer a.remove(ctx, consumer)
+	if err := a.same(ctx, info); err != nil {
+		return err
+	}
+	if a.snapshot {
+		if f.generation != generation(info) {
+			f.generation, f.seen = generation(info), 0
+		}
+		f.afresh, f.census = true, newCensus()
+		f.follower.Begin(f.generation)
+	}
+	f.heard = time.Now()
+	err = a.follow(ctx, consumer)
+	f.afresh = f.afresh || errors.Is(err, errDoubt)
+	return err
+}
+
+func (f *feed) forgetStatus() {
+	for {
+		select {
+		case <-f.status:
+		default:
+			return
+		}
+	}
+}
+
+func (a *attempt) consumer(ctx context.Context) (jetstream.Consumer, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	config := jetstream.ConsumerConfig{
+		Name:              "feed-" + a.store.config.Node + "-" + nuid.Next(),
+		AckPolicy:         jetstream.AckNonePolicy,
+		InactiveThreshold: inactive,
+		MemoryStorage:     true,
+		Replicas:          1,
+	}
+	if a.snapshot {
+		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
+		config.FilterSubject = a.store.config.subjectPrefix() + ">"
+	} else {
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, a.seen+1
+	}
+	c, err := a.store.js.CreateConsumer(ctx, a.store.config.stream(), config)
+	if err != nil {
+		return nil, fmt.Errorf("make the feed's consumer: %w", err)
+	}
+	return c, nil
+}
+
+// same makes sure that the consumer was made on the bucket that was looked at before.
+func (a *attempt) same(ctx context.Context, before *jetstream.StreamInfo) error {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	now, err := a.store.streamInfo(ctx)
+	if err != nil {
+		return err
+	}
+	if generation(now) != generation(before) {
+		return errors.New("the bucket was made anew meanwhile")
+	}
+	return nil
+}
+
+// remove deletes the consumer, on a best effort: the server does so by itself before long.
+func (a *attempt) remove(ctx context.Context, c jetstream.Consumer) {
+	if !a.store.nc.IsConnected() {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), apiTimeout/2)
+	defer cancel()
+	_ = a.store.js.DeleteConsumer(ctx, a.store.config.stream(), c.CachedInfo().Name)
+}
+
+func (a *attempt) follow(ctx context.Context, c jetstream.Consumer) error {
+	a.start(c.CachedInfo().NumPending == 0)
+	pull, err := c.Consume(a.receive,
+		jetstream.PullMaxMessagesWithBytesLimit(pullMessages, pullBytes),
+		jetstream.PullThresholdMessages(pullMessages/2),
+		jetstream.PullHeartbeat(heartbeat),
+		jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) { a.end(err) }))
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	defer pull.Stop()
+	defer func() {
+		a.mu.Lock()
+		a.over = true
+		a.mu.Unlock()
+	}()
+	ticker := time.NewTicker(a.store.config.Check)
+	defer ticker.Stop()
+	var watch stuck
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-a.store.done:
+			return kvstore.ErrClosed
+		case err := <-a.broken:
+			return err
+		case status := <-a.status:
+			return fmt.Errorf("%w: %s", nats.ErrDisconnected, status)
+		case <-a.prove:
+			if err := a.probe(ctx); err != nil {
+				return err
+			}
+		case <-ticker.C:
+			if err := a.check(ctx, &watch); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// end has the attempt end because of err.
+func (a *attempt) end(err error) {
+	select {
+	case a.broken <- err:
+	default:
+	}
+}
+
+var errGap = errors.New("the consumer skipped a message")
+
+func (a *attempt) receive(m jetstream.Msg) {
+	place, ok := parsePlace(m.Reply())
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return
+	}
+	if !ok || place.delivery != a.delivery+1 {
+		a.over = true
+		a.end(errGap)
+		return
+	}
+	a.delivery = place.delivery
+	// Cloned, for it shares its memory with the message's headers.
+	e := decode(m.Subject()[len(a.store.config.subjectPrefix()):], m.Headers(), bytes.Clone(m.Data()), place.sequence, place.at)
+	a.census.count(&e, a.snapshot && place.sequence <= a.target)
+	a.follower.Apply(e.Entry)
+	if !a.snapshot {
+		a.seen = max(a.seen, place.sequence)
+	}
+	if !a.live {
+		a.reach(place.sequence, place.pending == 0)
+	}
+	if a.asked != nil {
+		a.compare()
+	}
+}
+
+// start is reach for a consumer that has shown nothing; empty says that there is nothing.
+func (a *attempt) start(empty bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	shown := a.seen
+	if a.snapshot {
+		shown = 0
+	}
+	a.reach(shown, empty)
+}
+
+// reach becomes live if what has been shown reaches the target. A consumer that has no
+// more and is below it may be one on a server that lags behind, or the messages in
+// between are gone; a message of our own tells.
+func (a *attempt) reach(sequence uint64, all bool) {
+	switch {
+	case sequence >= a.target:
+		a.live, a.snapshot, a.stale, a.afresh = true, false, false, false
+		a.seen = sequence
+		a.follower.Live(sequence)
+	case all:
+		select {
+		case a.prove <- struct{}{}:
+		default:
+		}
+	}
+}

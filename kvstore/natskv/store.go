@@ -1,0 +1,153 @@
+package natskv
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/roostbus/roost/kvstore"
+)
+
+// apiTimeout bounds one request to the JetStream API; a call makes as many as its context
+// has time for.
+const apiTimeout = 2 * time.Second
+
+// Store is a kvstore.Store on a JetStream key-value bucket.
+type Store struct {
+	options
+
+	config    Config
+	nc        *nats.Conn
+	js        jetstream.JetStream
+	publisher *publisher
+
+	closing sync.Once
+	done    chan struct{} // closed by Close
+}
+
+var _ kvstore.Store = (*Store)(nil)
+
+// bounded gives ctx a deadline if it has none.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.config.Timeout)
+}
+
+// Get returns the newest entry of key as the stream's leader knows it.
+func (s *Store) Get(ctx context.Context, key string) (kvstore.Entry, error) {
+	if err := (&kvstore.Write{Key: key}).Check(); err != nil {
+		return kvstore.Entry{}, fmt.Errorf("get: %w", err)
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	stored, err := s.last(ctx, key)
+	if err != nil {
+		return kvstore.Entry{}, fmt.Errorf("get %s: %w", key, err)
+	}
+	return stored.Entry, nil
+}
+
+// last asks the stream's leader for the newest message of key, as often as it takes.
+func (s *Store) last(ctx context.Context, key string) (stored, error) {
+	request, err := json.Marshal(map[string]string{"last_by_subj": s.config.subjectPrefix() + key})
+	if err != nil {
+		return stored{}, err
+	}
+	for pause := newBackoff(); ; {
+		if s.closed() {
+			return stored{}, kvstore.ErrClosed
+		}
+		found, err := s.askLeader(ctx, request)
+		if err == nil || errors.Is(err, kvstore.ErrNotFound) {
+			return found, err
+		}
+		if !pause.wait(ctx) {
+			return stored{}, fmt.Errorf("%w: %w", kvstore.ErrUnavailable, err)
+		}
+	}
+}
+
+func (s *Store) askLeader(ctx context.Context, request []byte) (stored, error) {
+	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
+	defer cancel()
+	// Not a direct get: those are answered by replicas that lag behind.
+	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+s.config.stream(), request)
+	if err != nil {
+		return stored{}, err
+	}
+	var response struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message *struct {
+			Subject  string    `json:"subject"`
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &response); err != nil {
+		return stored{}, fmt.Errorf("decode the leader's answer: %w", err)
+	}
+	switch {
+	case response.Error != nil && response.Error.ErrorCode == codeNoMessage:
+		return stored{}, kvstore.ErrNotFound
+	case response.Error != nil:
+		return stored{}, response.Error
+	case response.Message == nil:
+		return stored{}, errors.New("the leader's answer has no message")
+	}
+	m := response.Message
+	var header nats.Header
+	if len(m.Header) > 0 {
+		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+			return stored{}, fmt.Errorf("decode the headers of %s: %w", m.Subject, err)
+		}
+	}
+	return decode(m.Subject[len(s.config.subjectPrefix()):], header, m.Data, m.Sequence, m.Time), nil
+}
+
+// Info describes the bucket as its leader knows it.
+func (s *Store) Info(ctx context.Context) (kvstore.Info, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	for pause := newBackoff(); ; {
+		if s.closed() {
+			return kvstore.Info{}, kvstore.ErrClosed
+		}
+		attempt, stop := context.WithTimeout(ctx, apiTimeout)
+		info, err := s.streamInfo(attempt)
+		stop()
+		if err == nil {
+			return kvstore.Info{Generation: generation(info), Last: info.State.LastSeq, Keys: info.State.Msgs}, nil
+		}
+		if !pause.wait(ctx) {
+			return kvstore.Info{}, fmt.Errorf("info: %w: %w", kvstore.ErrUnavailable, err)
+		}
+	}
+}
+
+// Close ends running calls. It leaves the connection open.
+func (s *Store) Close() error {
+	s.closing.Do(func() {
+		close(s.done)
+		s.publisher.close()
+	})
+	return nil
+}
+
+func (s *Store) closed() bool {
+	select {
+	case <-s.done:
+		return true
+	default:
+		return false
+	}
+}

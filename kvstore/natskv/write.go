@@ -1,0 +1,187 @@
+package natskv
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nuid"
+
+	"github.com/roostbus/roost/kvstore"
+)
+
+// patience is how long a try waits for its acknowledgement before it is repeated. It grows
+// to maxPatience so that a slow server is not drowned.
+const (
+	patience    = 2 * time.Second
+	maxPatience = 8 * time.Second
+)
+
+// Write applies w.
+func (s *Store) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
+	if err := w.Check(); err != nil {
+		return 0, fmt.Errorf("write: %w", err)
+	}
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	if w.Operation == "" {
+		w.Operation = nuid.Next()
+	}
+	m := s.message(&w)
+	revision, err := s.deliver(ctx, w.Key,
+		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
+		func(lost bool) (uint64, error) { return s.resolve(ctx, &w, lost) })
+	if err != nil {
+		return 0, fmt.Errorf("write %s: %w", w.Key, err)
+	}
+	return revision, nil
+}
+
+// Barrier writes probe.<node>, unconditionally.
+func (s *Store) Barrier(ctx context.Context) (uint64, error) {
+	ctx, cancel := s.bounded(ctx)
+	defer cancel()
+	key := probePrefix + s.config.Node
+	m := &nats.Msg{Subject: s.config.subjectPrefix() + key}
+	revision, err := s.deliver(ctx, key,
+		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
+		func(bool) (uint64, error) { return 0, errAgain })
+	if err != nil {
+		return 0, fmt.Errorf("barrier: %w", err)
+	}
+	return revision, nil
+}
+
+// probePrefix begins the keys that Barrier writes.
+const probePrefix = "probe."
+
+// errAgain is what a resolver returns when the write may be sent again.
+var errAgain = errors.New("the key is still at the expected revision")
+
+// publish sends m once.
+func (s *Store) publish(ctx context.Context, m *nats.Msg, wait time.Duration) (uint64, error) {
+	answer, err := s.publisher.request(ctx, m, wait)
+	if err != nil {
+		return 0, err
+	}
+	return parseAck(answer.Data)
+}
+
+// deliver sends a write until its outcome is known or ctx is done. resolve is asked about
+// a conflict; lost says that an earlier try may have happened. key is what is written,
+// if it is one.
+func (s *Store) deliver(ctx context.Context, key string,
+	send func(wait time.Duration) (uint64, error), resolve func(lost bool) (uint64, error),
+) (uint64, error) {
+	lost, wait := false, patience
+	giveUp := func(cause error) (uint64, error) {
+		if lost {
+			return 0, fmt.Errorf("%w: %w", kvstore.ErrUnknownOutcome, hide(cause))
+		}
+		if errors.Is(cause, kvstore.ErrUnavailable) {
+			return 0, cause
+		}
+		return 0, fmt.Errorf("%w: %w", kvstore.ErrUnavailable, cause)
+	}
+	for pause := newBackoff(); ; {
+		if ctx.Err() != nil {
+			return giveUp(context.Cause(ctx))
+		}
+		if err := s.publisher.connected(ctx); err != nil {
+			return giveUp(err)
+		}
+		revision, err := send(wait)
+		if err == nil {
+			return revision, nil
+		}
+		failure, isAPI := errors.AsType[*jetstream.APIError](err)
+		switch {
+		case isAPI:
+			next, cause := judge(failure)
+			err = cause
+			if next == conflict {
+				revision, err = settle(key, lost, resolve)
+				if err == nil {
+					return revision, nil
+				}
+				next = refused
+				if errors.Is(err, errAgain) {
+					next, err = again, cause
+				}
+				if next == refused {
+					return 0, err
+				}
+			}
+			if next == refused {
+				return refuse(lost, err)
+			}
+		case errors.Is(err, kvstore.ErrClosed):
+			return giveUp(err)
+		case errors.Is(err, kvstore.ErrTooLarge):
+			return refuse(lost, err)
+		case errors.Is(err, errNotSent):
+		default: // errLost, or an acknowledgement that cannot be read
+			lost, wait = true, min(2*wait, maxPatience)
+			if ctx.Err() == nil {
+				continue
+			}
+		}
+		if !pause.wait(ctx) {
+			return giveUp(fmt.Errorf("%w: %w", context.Cause(ctx), err))
+		}
+	}
+}
+
+// settle resolves a conflict and says what is known where it cannot be.
+func settle(key string, lost bool, resolve func(lost bool) (uint64, error)) (uint64, error) {
+	revision, err := resolve(lost)
+	if err == nil || errors.Is(err, errAgain) {
+		return revision, err
+	}
+	if _, known := errors.AsType[*kvstore.ConflictError](err); known || errors.Is(err, kvstore.ErrUnknownOutcome) {
+		return 0, err
+	}
+	if lost {
+		return 0, fmt.Errorf("%w: %w", kvstore.ErrUnknownOutcome, hide(err))
+	}
+	return 0, &kvstore.ConflictError{Key: key}
+}
+
+// refuse is giveUp for an answer that is final for the last try, though not for those
+// before it.
+func refuse(lost bool, err error) (uint64, error) {
+	if lost {
+		return 0, fmt.Errorf("%w: %w", kvstore.ErrUnknownOutcome, hide(err))
+	}
+	return 0, err
+}
+
+// hide keeps the text of err and not what it matches: an unknown outcome is not also an
+// unavailable store.
+func hide(err error) error {
+	if errors.Is(err, kvstore.ErrUnavailable) || errors.Is(err, kvstore.ErrTooLarge) {
+		return errors.New(err.Error())
+	}
+	return err
+}
+
+// resolve finds out what a conflict about w means: whether w has happened, which is its
+// revision, or may be sent again, or has not, or cannot be known.
+func (s *Store) resolve(ctx context.Context, w *kvstore.Write, lost bool) (uint64, error) {
+	current, err := s.last(ctx, w.Key)
+	if err != nil && !errors.Is(err, kvstore.ErrNotFound) {
+		return 0, err
+	}
+	switch {
+	case current.Revision != 0 && current.Operation == w.Operation:
+		return current.Revision, nil
+	case current.Revision == w.Expect:
+		return 0, errAgain
+	case !lost || current.conditional && current.expect == w.Expect:
+		return 0, &kvstore.ConflictError{Key: w.Key, Current: current.Entry, Known: true}
+	}
+	return 0, fmt.Errorf("%w: %s has been written again since", kvstore.ErrUnknownOutcome, w.Key)
+}

@@ -1,0 +1,185 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+// tries is how many sendings fit into a call's time when no reply comes to any, unless
+// that is so short that each would get less than minTry.
+const (
+	tries  = 3
+	minTry = 500 * time.Millisecond
+)
+
+// The pauses between sendings that were certainly not executed.
+const (
+	firstPause = 25 * time.Millisecond
+	lastPause  = time.Second
+)
+
+// backoff paces retries: pauses that double, each shortened by chance to as little as
+// half, so that many clients do not come back together.
+type backoff struct{ next time.Duration }
+
+// wait pauses and reports whether the call goes on.
+func (b *backoff) wait(ctx context.Context) bool {
+	if b.next == 0 {
+		b.next = firstPause
+	}
+	pause := b.next/2 + rand.N(b.next/2+1)
+	b.next = min(2*b.next, lastPause)
+	return sleep(ctx, pause)
+}
+
+// sleep reports whether ctx outlasted d.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return ctx.Err() == nil
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// patience is how long one sending may take: each, or what remains of the call.
+func patience(ctx context.Context, each time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		return min(each, time.Until(deadline))
+	}
+	return each
+}
+
+// perTry is how long each sending of a call may take.
+func perTry(ctx context.Context, limit time.Duration) time.Duration {
+	return max(patience(ctx, limit)/tries, minTry)
+}
+
+// transient reports whether the registry may do later what it says that it has not done.
+func transient(err error) bool {
+	return errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrLimitExceeded)
+}
+
+// read sends r until there is a definite answer. ctx is of begin.
+func (c *Client) read(ctx context.Context, r *request) attempt {
+	each := perTry(ctx, c.readTimeout)
+	var pause backoff
+	for {
+		a := c.try(ctx, r, patience(ctx, each), false)
+		switch {
+		case a.fate == answered && !transient(a.err):
+			if a.err != nil {
+				a.err = fmt.Errorf("%s: %w", c.what(r), a.err)
+			}
+			return a
+		case a.fate == ended:
+			a.err = fmt.Errorf("%s: %w", c.what(r), backend.ErrClosed)
+			return a
+		case a.fate == lost && c.connected() && patience(ctx, each) > 0 && ctx.Err() == nil:
+			continue // a try's time has passed already
+		}
+		if !pause.wait(ctx) {
+			a.err = c.late(ctx, r, a)
+			return a
+		}
+	}
+}
+
+// write sends r until there is a definite answer. Once a sending's fate is not known
+// every other carries [bus.HeaderRepeat], and no failure is certain any more. ctx is of
+// begin.
+func (c *Client) write(ctx context.Context, r *request) attempt {
+	each := perTry(ctx, c.writeTimeout)
+	var pause backoff
+	var doubt error
+	for {
+		sent := time.Now()
+		wait := patience(ctx, each)
+		a := c.try(ctx, r, wait, doubt != nil)
+		switch {
+		case a.fate == answered && a.err == nil:
+			a.repeated = doubt != nil
+			return a
+		case a.fate == answered && transient(a.err), a.fate == notSent, a.fate == refused:
+		case a.fate == answered && definite(a.err) && doubt == nil:
+			a.err = fmt.Errorf("%s: %w", c.what(r), a.err)
+			return a
+		case a.fate == answered && !errors.Is(a.err, backend.ErrUnknownOutcome):
+			a.err = c.unknown(ctx, r, a.err)
+			return a
+		case a.fate == ended && doubt == nil:
+			a.err = fmt.Errorf("%s: %w", c.what(r), backend.ErrClosed)
+			return a
+		case a.fate == ended:
+			a.err = c.unknown(ctx, r, doubt)
+			return a
+		case a.fate == lost:
+			// The registry may be at it until the time it was allowed has passed; a
+			// second sending must not run beside it.
+			doubt = a.err
+			if sleep(ctx, time.Until(sent.Add(wait))) && patience(ctx, each) > 0 {
+				continue
+			}
+		default:
+			doubt = a.err
+		}
+		if !pause.wait(ctx) {
+			if doubt != nil {
+				a.err = c.unknown(ctx, r, doubt)
+			} else {
+				a.err = c.late(ctx, r, a)
+			}
+			return a
+		}
+	}
+}
+
+// definite reports whether a failed reply says that nothing was done. A fault of the
+// registry, or a code that this build does not know, does not say that.
+func definite(err error) bool {
+	if errors.Is(err, bus.ErrInternal) || errors.Is(err, backend.ErrUnknownOutcome) {
+		return false
+	}
+	if reply, ok := errors.AsType[*bus.Error](err); ok {
+		return reply.Unwrap() != nil
+	}
+	return true
+}
+
+// late is the error of a call that ended before there was an answer, and was certainly
+// not executed; a is its last sending.
+func (c *Client) late(ctx context.Context, r *request, a attempt) error {
+	what := c.what(r)
+	switch cause := context.Cause(ctx); {
+	case c.isClosed():
+		return fmt.Errorf("%s: %w", what, backend.ErrClosed)
+	case !errors.Is(cause, errDeadline):
+		return fmt.Errorf("%s: %w: %w (%s)", what, backend.ErrUnavailable, cause, a.err.Error())
+	case a.fate == answered:
+		return fmt.Errorf("%s: %w", what, a.err) // unavailable or a limit, in the registry's words
+	}
+	return fmt.Errorf("%s: %w: %w", what, backend.ErrUnavailable, a.err)
+}
+
+// unknown is the error of a write that may have been executed. What matches why is
+// hidden, because it would be taken for certain.
+func (c *Client) unknown(ctx context.Context, r *request, why error) error {
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, errDeadline) && !c.isClosed() {
+		return fmt.Errorf("%s: %w: %w (%s)", c.what(r), backend.ErrUnknownOutcome, cause, why.Error())
+	}
+	return hide(c.what(r), backend.ErrUnknownOutcome, why)
+}
+
+// hide returns an error that is about what, matches err, and tells why without matching
+// it.
+func hide(what string, err, why error) error {
+	return fmt.Errorf("%s: %w: %s", what, err, why.Error())
+}

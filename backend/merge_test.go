@@ -11,7 +11,7 @@ import (
 	"github.com/roostbus/roost/backend"
 )
 
-func metadata(t testing.TB, text string) backend.Metadata {
+func metadata(t *testing.T, text string) backend.Metadata {
 	t.Helper()
 	m, err := backend.ParseMetadata([]byte(text))
 	if err != nil {

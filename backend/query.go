@@ -91,7 +91,7 @@ func (q *Query) Everything() bool {
 // MatchesPlain reports whether r matches q's scope, where and status. The filter
 // expression is the business of package filter.
 func (q *Query) MatchesPlain(r *Registration) bool {
-	if !q.Scope.Contains(r.Key) {
+	if !q.Contains(r.Key) {
 		return false
 	}
 	if len(q.Status) > 0 && !slices.Contains(q.Status, max(r.Status, Up)) {

@@ -32,9 +32,9 @@ func held(owner string) rules.State {
 	}
 }
 
-// ended is held by an owner whose lease has ended.
-func ended(owner string) rules.State {
-	s := held(owner)
+// ended is held by a, whose lease has ended.
+func ended() rules.State {
+	s := held("a")
 	s.Alive = false
 	return s
 }
@@ -112,10 +112,10 @@ func TestRegisterReplacesAnEndedOwnerInOneWrite(t *testing.T) {
 	for name, w := range map[string]backend.Write{
 		"plain": {Owner: "b"}, "if absent": {Owner: "b", If: backend.IfAbsent()}, "with a reason": {Owner: "b", Reason: "mine"},
 	} {
-		got, err := rules.Register(ended("a"), says(`{"v":1}`), w, now)
+		got, err := rules.Register(ended(), says(`{"v":1}`), w, now)
 		same(t, name, got, err, rules.Outcome{Action: rules.Store, Registration: want, Kind: backend.Registered, Reason: backend.ReasonReplaced})
 	}
-	_, err := rules.Register(ended("a"), says(""), backend.Write{Owner: "b", If: backend.IfRevision(42)}, now)
+	_, err := rules.Register(ended(), says(""), backend.Write{Owner: "b", If: backend.IfRevision(42)}, now)
 	if got := conflict(t, err); got != 0 {
 		t.Errorf("conflict with revision %d; want 0, for what has ended is absent", got)
 	}
@@ -199,7 +199,7 @@ func TestUpdateChecksAbsenceThenOwnerThenConditionThenContent(t *testing.T) {
 	m := backend.Metadata(`{"fill":"` + strings.Repeat("x", 64<<10) + `"}`)
 	c := backend.Change{Merge: &m}
 	wrong := backend.IfRevision(7)
-	for name, s := range map[string]rules.State{"free": free(), "removed": removed("a"), "ended": ended("a")} {
+	for name, s := range map[string]rules.State{"free": free(), "removed": removed("a"), "ended": ended()} {
 		if _, err := rules.Update(s, key, c, backend.Write{Owner: "a", If: wrong}, now); !errors.Is(err, backend.ErrNotFound) {
 			t.Errorf("%s: %v; want ErrNotFound", name, err)
 		}
@@ -234,7 +234,7 @@ func TestUnregisterLeavesWhatItRemoved(t *testing.T) {
 
 func TestUnregisterOfNothingDoesNothing(t *testing.T) {
 	t.Parallel()
-	for name, s := range map[string]rules.State{"free": free(), "removed": removed("a"), "ended": ended("a")} {
+	for name, s := range map[string]rules.State{"free": free(), "removed": removed("a"), "ended": ended()} {
 		for _, w := range []backend.Write{{}, {Owner: "b"}, {If: backend.IfAbsent()}, {ID: second}} {
 			got, err := rules.Unregister(s, key, w)
 			same(t, name, got, err, rules.Outcome{Action: rules.Keep})
@@ -282,7 +282,7 @@ func TestARepeatGetsTheSameAnswerWhateverItsCondition(t *testing.T) {
 // is told: it is recognised before the lease is looked at.
 func TestARepeatIsRecognisedThoughTheLeaseHasEnded(t *testing.T) {
 	t.Parallel()
-	got, err := rules.Register(ended("a"), says(`{"v":2}`), backend.Write{Owner: "a", ID: first}, now)
+	got, err := rules.Register(ended(), says(`{"v":2}`), backend.Write{Owner: "a", ID: first}, now)
 	same(t, "register", got, err, rules.Outcome{Action: rules.Keep, Registration: held("a").Registration})
 }
 

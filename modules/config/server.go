@@ -27,7 +27,8 @@ type Server struct {
 
 	// Listen is where the embedded NATS server listens. Port 0 picks a free one.
 	Listen string `koanf:"listen"`
-	// StoreDir is where the embedded NATS server keeps its streams.
+	// StoreDir is where the node keeps what it remembers, and the embedded NATS server its
+	// streams.
 	StoreDir string `koanf:"store_dir"`
 	// Sync is SyncAlways or SyncInterval, of the embedded NATS server.
 	Sync string `koanf:"sync"`
@@ -39,6 +40,8 @@ type Server struct {
 
 	// Backend is one of the Backend constants.
 	Backend string `koanf:"backend"`
+	// NewEpoch begins a new epoch, whatever the store says of its own.
+	NewEpoch bool `koanf:"new_epoch"`
 	// Replicas is how many NATS servers keep the bucket.
 	Replicas int `koanf:"replicas"`
 
@@ -73,6 +76,9 @@ const (
 	BackendMemory  = "memory"  // nothing is kept
 )
 
+// Version is that of the program.
+type Version string
+
 // The values of Server.Sync.
 const (
 	SyncInterval = "interval" // written at once, synced every two minutes
@@ -105,7 +111,7 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("server-name", d.Node, "`NAME` of this node")
 	fs.Duration("stop-timeout", d.StopTimeout, "at most so long for a stop, in all")
 	fs.String("listen", d.Listen, "`HOST:PORT` where the embedded NATS listens; port 0 picks one")
-	fs.String("store-dir", d.StoreDir, "`DIR` where the embedded NATS keeps its streams")
+	fs.String("store-dir", d.StoreDir, "`DIR` for this node's memory and the embedded NATS's streams")
 	fs.String("sync", d.Sync, "when the embedded NATS syncs to disk: always|interval (2 minutes)")
 	fs.Bool("trusted-clients", false, "for development: every client of the embedded NATS may do everything")
 	fs.String("nats-url", "", "`URL` of a NATS to use instead of the embedded one")
@@ -115,6 +121,7 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("tls-cert", "", "`FILE` of the client certificate for --nats-url")
 	fs.String("tls-key", "", "`FILE` of the client certificate's key for --nats-url")
 	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|durable (kept, read from the store)|memory (not kept)")
+	fs.Bool("new-epoch", false, "once, after a store directory was restored from a copy")
 	fs.Int("replicas", d.Replicas, "how many servers of --nats-url keep the bucket: 1|3|5")
 	fs.String("log-level", d.Level, "debug|info|warn|error")
 	fs.String("log-format", d.Format, "text|json, on standard error")
@@ -140,7 +147,7 @@ func (s *Server) Validate() error {
 		check("replicas", s.Replicas == 1 || !s.Embedded(), "the embedded NATS is one server; more than 1 needs nats_url"),
 		check("server_name", s.Node != "" && len(s.Node) <= 128, "must be 1 to 128 bytes long"),
 		check("stop_timeout", s.StopTimeout >= time.Second, "must be at least 1s"),
-		check("store_dir", s.StoreDir != "" || !s.Embedded() || !s.Kept(), "must be given"),
+		check("store_dir", s.StoreDir != "" || !s.Kept(), "must be given"),
 		check("nats_url", s.TLS.Cert == "" || s.TLS.Key != "", "tls_cert needs tls_key"),
 		check("nats_url", !s.TrustedClients || s.Embedded(), "trusted_clients is about the embedded NATS and cannot be given with nats_url"),
 	)

@@ -19,7 +19,7 @@ type EmbeddedConfig struct {
 	Listen   string       // HOST:PORT for clients; port 0 picks one
 	Subjects bus.Subjects // of the registry
 	// StoreDir is where streams are kept; "" means no JetStream, and that the registry
-	// publishes events itself.
+	// publishes events itself. No other process may use the directory meanwhile.
 	StoreDir string
 	// SyncAlways syncs each write to disk before it is acknowledged.
 	SyncAlways bool
@@ -32,7 +32,6 @@ type Embedded struct {
 	server    *server.Server
 	answering role
 	writing   role
-	unlock    func() error
 }
 
 // startTimeout bounds the start of the server, which replays what it has stored.
@@ -44,12 +43,7 @@ func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Embedded{unlock: func() error { return nil }}
-	if c.StoreDir != "" {
-		if e.unlock, err = lock(c.StoreDir); err != nil {
-			return nil, err
-		}
-	}
+	e := &Embedded{}
 	permissions := PermissionsOf(c.Subjects, c.StoreDir == "")
 	e.answering = newRole("answering", permissions.Answering)
 	e.writing = newRole("writing", permissions.Writing)
@@ -74,12 +68,12 @@ func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
 		CustomClientAuthentication: g,
 	})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("set up the embedded NATS: %w", err), e.unlock())
+		return nil, fmt.Errorf("set up the embedded NATS: %w", err)
 	}
 	if err := e.start(c.Listen, log); err != nil {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
-		return nil, errors.Join(err, e.unlock())
+		return nil, err
 	}
 	return e, nil
 }
@@ -117,11 +111,10 @@ func (e *Embedded) Connect(opts ...natsgo.Option) (answering, writing *natsgo.Co
 		append(e.writing.options(), natsgo.InProcessServer(e.server)), opts)
 }
 
-// Stop shuts the server down, waits until it has, and unlocks its directory.
-func (e *Embedded) Stop() error {
+// Stop shuts the server down and waits until it has.
+func (e *Embedded) Stop() {
 	e.server.Shutdown()
 	e.server.WaitForShutdown()
-	return e.unlock()
 }
 
 func splitListen(listen string) (host string, port int, err error) {

@@ -22,21 +22,21 @@ type Link struct {
 
 	embedded *Embedded // nil if NATS is elsewhere
 	closed   []chan struct{}
+	unlock   func() error
 }
 
-// Open starts or reaches the NATS that c asks for.
+// Open locks the store directory, if anything is kept, and starts or reaches the NATS that
+// c asks for.
 func Open(c config.Server, subjects bus.Subjects, log *slog.Logger) (*Link, error) {
-	l := &Link{}
-	opts := commonOptions("roost "+c.Node, log)
+	l := &Link{unlock: func() error { return nil }}
 	var err error
-	if c.Embedded() {
-		err = l.embed(c, subjects, log, opts)
-	} else {
-		l.ClientURL = redacted(c.URL)
-		l.Answering, l.Writing, err = connectExternal(c.NATS, opts)
+	if c.Kept() {
+		if l.unlock, err = lock(c.StoreDir); err != nil {
+			return nil, err
+		}
 	}
-	if err != nil {
-		return nil, err
+	if err := l.connect(c, subjects, log); err != nil {
+		return nil, errors.Join(err, l.unlock())
 	}
 	for _, nc := range []*natsgo.Conn{l.Answering, l.Writing} {
 		closed := make(chan struct{})
@@ -46,7 +46,13 @@ func Open(c config.Server, subjects bus.Subjects, log *slog.Logger) (*Link, erro
 	return l, nil
 }
 
-func (l *Link) embed(c config.Server, subjects bus.Subjects, log *slog.Logger, opts []natsgo.Option) (err error) {
+func (l *Link) connect(c config.Server, subjects bus.Subjects, log *slog.Logger) (err error) {
+	opts := commonOptions("roost "+c.Node, log)
+	if !c.Embedded() {
+		l.ClientURL = redacted(c.URL)
+		l.Answering, l.Writing, err = connectExternal(c.NATS, opts)
+		return err
+	}
 	e := EmbeddedConfig{
 		Name: c.Node, Listen: c.Listen, Subjects: subjects,
 		SyncAlways: c.Sync == config.SyncAlways, TrustedClients: c.TrustedClients,
@@ -58,7 +64,8 @@ func (l *Link) embed(c config.Server, subjects bus.Subjects, log *slog.Logger, o
 		return err
 	}
 	if l.Answering, l.Writing, err = l.embedded.Connect(opts...); err != nil {
-		return errors.Join(fmt.Errorf("connect to the embedded NATS: %w", err), l.embedded.Stop())
+		l.embedded.Stop()
+		return fmt.Errorf("connect to the embedded NATS: %w", err)
 	}
 	l.ClientURL = l.embedded.ClientURL()
 	if c.TrustedClients {
@@ -69,7 +76,7 @@ func (l *Link) embed(c config.Server, subjects bus.Subjects, log *slog.Logger, o
 }
 
 // Close drains both connections and waits until they are closed, then shuts an embedded
-// NATS down. When ctx is done it closes what is left at once.
+// NATS down and unlocks the store directory. When ctx is done it closes what is left at once.
 func (l *Link) Close(ctx context.Context) error {
 	var problems []error
 	for i, nc := range []*natsgo.Conn{l.Answering, l.Writing} {
@@ -84,7 +91,7 @@ func (l *Link) Close(ctx context.Context) error {
 		}
 	}
 	if l.embedded != nil {
-		problems = append(problems, l.embedded.Stop())
+		l.embedded.Stop()
 	}
-	return errors.Join(problems...)
+	return errors.Join(append(problems, l.unlock())...)
 }

@@ -2,7 +2,9 @@ package supervision
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"time"
 
 	"go.uber.org/fx"
 )
@@ -44,15 +46,22 @@ type RunParams struct {
 	Services  []Service `group:"services"`
 }
 
+// stopAfterFailure bounds the stop of what was started before a start failed.
+const stopAfterFailure = 5 * time.Second
+
 // Run ties the Tree to the application's life. It must be the last hook: what the services
 // stand on has to be there before they start and after they have stopped.
 func Run(p RunParams) {
 	p.Lifecycle.Append(fx.Hook{
 		OnStart: func(ctx context.Context) error {
-			if err := p.Tree.Start(ctx, p.Services); err != nil {
-				return err
+			err := p.Tree.Start(ctx, p.Services)
+			if err != nil {
+				// fx stops only what has started.
+				stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopAfterFailure)
+				defer cancel()
+				err = errors.Join(err, p.Tree.Stop(stopping))
 			}
-			return p.Tree.Ready(ctx)
+			return err
 		},
 		OnStop: p.Tree.Stop,
 	})

@@ -45,33 +45,41 @@ func NewTree(log *slog.Logger, gaveUp func(error)) *Tree {
 	return t
 }
 
-// Start starts services. The context that they get is not ctx but the tree's own, which
-// Stop ends.
+// Start starts services, those of the last stage to stop first, and waits for each stage
+// to be ready before it starts the next. It fails when ctx is done, or the tree has given
+// up; Stop then stops what was started. The context that services get is not ctx but the
+// tree's own, which Stop ends.
 func (t *Tree) Start(ctx context.Context, services []Service) error {
+	for _, s := range services {
+		if !slices.Contains(stages, s.Stage) {
+			return fmt.Errorf("supervision: service %s has no stage", s.Name)
+		}
+	}
+	if err := t.begin(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := t.untilGivenUp(ctx)
+	defer cancel()
+	for _, stage := range slices.Backward(stages) {
+		members := slices.DeleteFunc(slices.Clone(services), func(s Service) bool { return s.Stage != stage })
+		t.startStage(stage, members)
+		if err := t.ready(ctx, members); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begin starts the tree without services.
+func (t *Tree) begin(ctx context.Context) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.cancel != nil {
 		return errors.New("supervision: the tree was started before")
 	}
-	t.root = t.supervisor("roost")
-	for _, stage := range stages {
-		child := t.supervisor(stage.String())
-		t.tokens[stage] = t.root.Add(child)
-		for _, s := range services {
-			if s.Stage != stage {
-				continue
-			}
-			task := newTask(s, t.log, t.gaveUp)
-			t.tasks = append(t.tasks, task)
-			child.Add(task)
-		}
-	}
-	if len(t.tasks) != len(services) {
-		return fmt.Errorf("supervision: %d of %d services have no stage", len(services)-len(t.tasks), len(services))
-	}
-	slices.SortFunc(t.tasks, func(a, b *task) int { return cmp.Compare(a.service.Name, b.service.Name) })
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	t.cancel = cancel
+	t.root = t.supervisor("roost")
 	result := t.root.ServeBackground(own)
 	t.ended = make(chan struct{})
 	go func() {
@@ -79,6 +87,20 @@ func (t *Tree) Start(ctx context.Context, services []Service) error {
 		<-result
 	}()
 	return nil
+}
+
+func (t *Tree) startStage(stage Stage, services []Service) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	child := t.supervisor(stage.String())
+	for _, s := range services {
+		if s.Run != nil {
+			task := newTask(s, t.log, t.gaveUp)
+			t.tasks = append(t.tasks, task)
+			child.Add(task)
+		}
+	}
+	t.tokens[stage] = t.root.Add(child)
 }
 
 // supervisor returns a node of the tree that restarts at once and for ever: pausing and
@@ -96,10 +118,9 @@ func (t *Tree) observe(e suture.Event) {
 	t.log.LogAttrs(context.Background(), slog.LevelDebug, "supervisor event", slog.String("event", e.String()))
 }
 
-// Ready returns when every service is ready, or ctx is done, or the tree has given up.
-func (t *Tree) Ready(ctx context.Context) error {
+// untilGivenUp returns a context that also ends when the tree gives up.
+func (t *Tree) untilGivenUp(ctx context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -109,22 +130,30 @@ func (t *Tree) Ready(ctx context.Context) error {
 		case <-ctx.Done():
 		}
 	}()
-	defer func() { cancel(nil); <-watched }()
-	t.mu.Lock()
-	tasks := t.tasks
-	t.mu.Unlock()
-	for _, task := range tasks {
-		if task.service.Ready == nil {
+	return ctx, func() { cancel(nil); <-watched }
+}
+
+// ready returns when services are, or ctx is done.
+func (t *Tree) ready(ctx context.Context, services []Service) error {
+	for _, s := range services {
+		if s.Ready == nil {
 			continue
 		}
-		if err := task.service.Ready(ctx); err != nil {
-			if last := task.report().Error; last != "" {
-				return fmt.Errorf("%s is not ready: %w; it last failed with: %s", task.service.Name, cmp.Or(context.Cause(ctx), err), last)
-			}
-			return fmt.Errorf("%s is not ready: %w", task.service.Name, cmp.Or(context.Cause(ctx), err))
+		if err := s.Ready(ctx); err != nil {
+			return fmt.Errorf("%s is not ready: %w%s", s.Name, cmp.Or(context.Cause(ctx), err), t.troubles())
 		}
 	}
 	return nil
+}
+
+// troubles says with what tasks failed, for an error.
+func (t *Tree) troubles() (text string) {
+	for _, task := range t.Tasks() {
+		if task.Error != "" {
+			text += fmt.Sprintf("; %s failed with: %s", task.Name, task.Error)
+		}
+	}
+	return text
 }
 
 // Stop stops the services, stage by stage, and waits for each until ctx is done.
@@ -136,8 +165,12 @@ func (t *Tree) Stop(ctx context.Context) error {
 	}
 	defer t.cancel()
 	for _, stage := range stages {
+		token, started := t.tokens[stage]
+		if !started {
+			continue
+		}
 		// RemoveAndWait would leave a goroutine behind when the wait is cut short.
-		if err := t.root.Remove(t.tokens[stage]); err != nil && !errors.Is(err, suture.ErrSupervisorNotRunning) {
+		if err := t.root.Remove(token); err != nil && !errors.Is(err, suture.ErrSupervisorNotRunning) {
 			return fmt.Errorf("stop the %s tasks: %w", stage, err)
 		}
 		if err := t.await(ctx, stage); err != nil {
@@ -172,11 +205,12 @@ func (t *Tree) await(ctx context.Context, stage Stage) error {
 // Tasks says how every service is, in the order of their names.
 func (t *Tree) Tasks() []bus.Task {
 	t.mu.Lock()
-	tasks := t.tasks
+	tasks := slices.Clone(t.tasks)
 	t.mu.Unlock()
 	reports := make([]bus.Task, len(tasks))
 	for i, task := range tasks {
 		reports[i] = task.report()
 	}
+	slices.SortFunc(reports, func(a, b bus.Task) int { return cmp.Compare(a.Name, b.Name) })
 	return reports
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -219,43 +220,57 @@ func TestStopIsBoundedByItsContext(t *testing.T) {
 	})
 }
 
-func TestReadyWaitsForEveryServiceAndNamesTheOneThatIsNot(t *testing.T) {
+func TestAStageStartsWhenTheOneBelowIsReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		up := make(chan struct{})
-		tree, _ := start(t, supervision.Service{
-			Name: "slow", Stage: supervision.Core, Run: untilStopped,
-			Ready: func(ctx context.Context) error {
-				select {
-				case <-up:
-					return nil
-				case <-ctx.Done():
-					return ctx.Err()
-				}
-			},
-		})
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		if err := tree.Ready(ctx); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("Ready() = %v; want the deadline", err)
+		var ready, early atomic.Bool
+		tree, _ := start(t,
+			supervision.Service{Name: "front", Stage: supervision.Front, Run: func(ctx context.Context) error {
+				early.Store(!ready.Load())
+				return untilStopped(ctx)
+			}},
+			supervision.Service{Name: "nothing to run", Stage: supervision.Core, Ready: func(context.Context) error {
+				time.Sleep(time.Second)
+				ready.Store(true)
+				return nil
+			}},
+		)
+		synctest.Wait()
+		if early.Load() {
+			t.Error("the front started before the core was ready")
 		}
-		close(up)
-		if err := tree.Ready(t.Context()); err != nil {
-			t.Errorf("Ready() = %v", err)
+		if got := len(tree.Tasks()); got != 1 {
+			t.Errorf("Tasks() has %d entries; want only the one that runs", got)
 		}
 		stop(t, tree)
 	})
 }
 
-func TestReadyReturnsWhenTheTreeGivesUp(t *testing.T) {
+func TestAStartThatIsNotReadyInTimeNamesWhoIsNotAndStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		tree := supervision.NewTree(silent, func(error) {})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		err := tree.Start(ctx, []supervision.Service{
+			{Name: "slow", Stage: supervision.Core, Run: untilStopped, Ready: untilStoppedWithError},
+			{Name: "front", Stage: supervision.Front, Run: untilStopped},
+		})
+		if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "slow") {
+			t.Errorf("Start() = %v; want the deadline and the name", err)
+		}
+		stop(t, tree)
+	})
+}
+
+func TestAStartEndsWhenTheTreeGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("no luck")
-		tree, _ := start(t, supervision.Service{
-			Name: "dead", Stage: supervision.Core,
-			Run:   func(context.Context) error { return cause },
-			Ready: untilStoppedWithError,
-		})
-		if err := tree.Ready(t.Context()); !errors.Is(err, cause) {
-			t.Errorf("Ready() = %v; want %v inside", err, cause)
+		tree := supervision.NewTree(silent, func(error) {})
+		err := tree.Start(t.Context(), []supervision.Service{{
+			Name: "dead", Stage: supervision.Core, Ready: untilStoppedWithError,
+			Run: func(context.Context) error { return cause },
+		}})
+		if !errors.Is(err, cause) {
+			t.Errorf("Start() = %v; want %v inside", err, cause)
 		}
 		stop(t, tree)
 	})

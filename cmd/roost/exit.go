@@ -1,0 +1,87 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/backend"
+)
+
+// The exit codes. They are API.
+const (
+	exitDone        = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitUnavailable = 5
+	exitUnknown     = 6
+	exitDegraded    = 10
+	exitUnhealthy   = 11
+)
+
+// codedError ends the process with a code of its own.
+type codedError struct {
+	code int
+	err  error
+}
+
+func (e *codedError) Error() string { return e.err.Error() }
+func (e *codedError) Unwrap() error { return e.err }
+
+// outcomes says for each error of the registry which exit code it gives and what to do
+// about it. The first that matches counts.
+var outcomes = []struct {
+	err  error
+	code int
+	hint string
+}{
+	{backend.ErrUnknownOutcome, exitUnknown, "look it up to see whether it was done"},
+	{backend.ErrInvalid, exitUsage, ""},
+	{backend.ErrTooLarge, exitUsage, "make it smaller"},
+	{backend.ErrNotFound, exitNotFound, "see what is there with: roost list"},
+	{backend.ErrExists, exitConflict, "choose another instance, or unregister that one"},
+	{backend.ErrNotOwner, exitConflict, "only its owner may change it; an operator may remove it with: roost unregister --force"},
+	{backend.ErrConflict, exitConflict, "look it up again and repeat with its revision"},
+	{backend.ErrLeaseExpired, exitConflict, "register again with a new lease"},
+	{backend.ErrCompacted, exitConflict, "list again from the beginning"},
+	{backend.ErrLimitExceeded, exitUnavailable, "try again later"},
+	{nats.ErrAuthorization, exitFailed, "check --creds, --nkey or the user in --server"},
+	{nats.ErrPermissionViolation, exitFailed, "this user may not do that; ask the operator of NATS"},
+	{nats.ErrNoServers, exitUnavailable, "start a registry with: roost serve, or say where one is with --server"},
+	{backend.ErrTimeout, exitUnavailable, "wait longer with --timeout"},
+	{backend.ErrUnavailable, exitUnavailable, "check that a registry runs there (roost serve) and that --prefix is its own"},
+}
+
+func exitCode(err error) int {
+	if e, ok := errors.AsType[*codedError](err); ok {
+		return e.code
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return exitUsage
+	}
+	for _, o := range outcomes {
+		if errors.Is(err, o.err) {
+			return o.code
+		}
+	}
+	return exitFailed
+}
+
+// complaint says what was tried, what went wrong, and what to do about it.
+func complaint(err error) string {
+	if errors.Is(err, errQuiet) {
+		return ""
+	}
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return err.Error()
+	}
+	for _, o := range outcomes {
+		if errors.Is(err, o.err) && o.hint != "" {
+			return fmt.Sprintf("%v; %s", err, o.hint)
+		}
+	}
+	return err.Error()
+}

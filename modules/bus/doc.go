@@ -1,0 +1,2 @@
+// Package bus serves the registry on the bus.
+package bus

@@ -1,0 +1,58 @@
+package bus
+
+import (
+	"log/slog"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/modules/config"
+	"github.com/roostbus/roost/modules/nats"
+	"github.com/roostbus/roost/modules/supervision"
+	"go.uber.org/fx"
+)
+
+// Module provides the registry's bus.Subjects and a running *server.Server.
+var Module = fx.Module("bus",
+	fx.Provide(New, NewSubjects),
+	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "bus")) }),
+)
+
+// NewSubjects returns the subjects under the configured prefix.
+func NewSubjects(c config.Server) (bus.Subjects, error) { return bus.NewSubjects(c.Prefix) }
+
+// Params are the dependencies of New.
+type Params struct {
+	fx.In
+
+	Config  config.Server
+	Version config.Version
+	Link    *nats.Link
+	Backend backend.Backend
+	Tree    *supervision.Tree
+	Log     *slog.Logger
+}
+
+// Result is what New provides.
+type Result struct {
+	fx.Out
+
+	Server  *server.Server
+	Service supervision.Service `group:"services"`
+}
+
+// New builds the Server and hands its Run to the supervisor. Requests in hand get two
+// thirds of the time that a stop may take.
+func New(p Params) (Result, error) {
+	c := server.DefaultConfig()
+	c.Prefix, c.Node, c.Version = p.Config.Prefix, p.Config.Node, string(p.Version)
+	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
+	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log), server.WithTasks(p.Tree.Tasks))
+	if err != nil {
+		return Result{}, err
+	}
+	return Result{
+		Server:  s,
+		Service: supervision.Service{Name: "bus", Run: s.Run, Ready: s.Ready, Stage: supervision.Front},
+	}, nil
+}

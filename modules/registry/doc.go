@@ -1,0 +1,2 @@
+// Package registry provides the Backend that a node serves.
+package registry

@@ -1,0 +1,47 @@
+package registry
+
+import (
+	"log/slog"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/backend/hybrid"
+	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/epoch"
+	"github.com/roostbus/roost/modules/supervision"
+	"go.uber.org/fx"
+)
+
+// Module provides the backend.Backend.
+var Module = fx.Module("registry",
+	fx.Provide(New),
+	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "registry")) }),
+)
+
+// Params are the dependencies of New.
+type Params struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Store     kvstore.Store
+	Tail      *kvstore.Tail
+	Guard     *epoch.Guard
+	Log       *slog.Logger
+}
+
+// Result is what New provides.
+type Result struct {
+	fx.Out
+
+	Backend backend.Backend
+	Service supervision.Service `group:"services"`
+}
+
+// New builds the Backend, in which nobody lives: there are no leases. It is closed when all that asks it has stopped.
+func New(p Params) Result {
+	b := hybrid.New(p.Store, p.Tail, p.Guard, backend.Nobody, hybrid.WithLogger(p.Log))
+	p.Lifecycle.Append(fx.StopHook(b.Close))
+	return Result{
+		Backend: b,
+		Service: supervision.Service{Name: "registry", Ready: b.Ready, Stage: supervision.Core},
+	}
+}

@@ -1,0 +1,66 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/epoch"
+	"github.com/roostbus/roost/modules/config"
+	"github.com/roostbus/roost/modules/nats"
+	"github.com/roostbus/roost/modules/supervision"
+	"go.uber.org/fx"
+)
+
+// Module provides the kvstore.Store, its Tail and the Guard of its epoch.
+var Module = fx.Module("store",
+	fx.Provide(New),
+	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "store")) }),
+)
+
+// Params are the dependencies of New.
+type Params struct {
+	fx.In
+
+	Lifecycle fx.Lifecycle
+	Config    config.Server
+	Link      *nats.Link
+	Subjects  bus.Subjects
+	Log       *slog.Logger
+}
+
+// Result is what New provides.
+type Result struct {
+	fx.Out
+
+	Store kvstore.Store
+	Tail  *kvstore.Tail
+	Guard *epoch.Guard
+
+	Feed  supervision.Service `group:"services"`
+	Epoch supervision.Service `group:"services"`
+}
+
+// New opens the store and hands its feed and its guard to the supervisor. ctx bounds the
+// opening alone.
+func New(ctx context.Context, p Params) (Result, error) {
+	store, memory, err := open(ctx, p.Config, p.Link, p.Subjects, p.Log)
+	if err != nil {
+		return Result{}, err
+	}
+	p.Lifecycle.Append(fx.StopHook(store.Close))
+	guard, err := newGuard(p.Config, store, memory, p.Log)
+	if err != nil {
+		return Result{}, fmt.Errorf("keep the epoch: %w", err)
+	}
+	tail := kvstore.NewTail(store, kvstore.WithLogger(p.Log))
+	tail.Subscribe(epoch.Key, guard) // before whoever serves
+	announce(p.Config, p.Link, p.Subjects, tail, p.Log)
+	return Result{
+		Store: store, Tail: tail, Guard: guard,
+		Feed:  supervision.Service{Name: "feed", Run: tail.Run, Ready: tail.Ready, Stage: supervision.Core},
+		Epoch: supervision.Service{Name: "epoch", Run: guard.Run, Stage: supervision.Core},
+	}, nil
+}

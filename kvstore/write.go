@@ -1,6 +1,7 @@
 package kvstore
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,14 @@ func (w *Write) Check() error {
 		}
 	}
 	return nil
+}
+
+// Made reports whether e is what w has written. The operation alone does not say so: who
+// decides a write again under the same operation, from another state, writes something
+// else.
+func (w *Write) Made(e *Entry) bool {
+	return e.Revision != 0 && w.Operation != "" && e.Operation == w.Operation &&
+		e.Removed == w.Remove && bytes.Equal(e.Value, w.Value)
 }
 
 // CheckBatch reports a batch that no store takes: one of more than [MaxBatch] writes, or

@@ -45,6 +45,7 @@ var contract = []clause{
 	{name: "OfFiftyConcurrentWritesAtOneRevisionExactlyOneHappens", check: oneWinner},
 	{name: "ARepeatedOperationReturnsTheRevisionItMade", check: repeat},
 	{name: "ARepeatedOperationThatWasOverwrittenIsErrConflict", check: overwrittenRepeat},
+	{name: "AnotherWriteUnderTheSameOperationIsErrConflict", check: sameOperation},
 	{name: "TheStoreDoesNotKeepTheCallersBytes", check: callersBytes},
 	{name: "AMalformedWriteIsErrInvalid", check: malformed},
 	{name: "AValueBeyondTheLimitIsErrTooLarge", check: tooLarge},

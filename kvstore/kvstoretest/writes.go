@@ -195,6 +195,18 @@ func overwrittenRepeat(t *testing.T, s kvstore.Store) {
 	wantConflict(t, err, "a", second)
 }
 
+func sameOperation(t *testing.T, s kvstore.Store) {
+	w := kvstore.Write{Key: "a", Value: []byte("1"), Labels: kvstore.Labels{Operation: "op"}}
+	first := write(t, s, w)
+	for _, other := range []kvstore.Write{
+		{Key: "a", Value: []byte("2"), Labels: w.Labels},
+		{Key: "a", Value: []byte("1"), Remove: true, Labels: w.Labels},
+	} {
+		_, err := s.Write(t.Context(), other)
+		wantConflict(t, err, "a", first)
+	}
+}
+
 func callersBytes(t *testing.T, s kvstore.Store) {
 	value := []byte("mine")
 	write(t, s, kvstore.Write{Key: "a", Value: value})

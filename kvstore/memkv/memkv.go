@@ -193,7 +193,7 @@ func (s *Store) write(ctx context.Context, writes ...kvstore.Write) ([]uint64, e
 		}
 		switch {
 		case current.Revision == w.Expect:
-		case w.Operation != "" && current.Operation == w.Operation:
+		case w.Made(&current):
 			return repeated(current.Revision, i, len(writes)), nil
 		default:
 			return nil, &kvstore.ConflictError{Key: w.Key, Current: current, Known: true}

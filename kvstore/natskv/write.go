@@ -176,7 +176,7 @@ func (s *Store) resolve(ctx context.Context, w *kvstore.Write, lost bool) (uint6
 		return 0, err
 	}
 	switch {
-	case current.Revision != 0 && current.Operation == w.Operation:
+	case w.Made(&current.Entry):
 		return current.Revision, nil
 	case current.Revision == w.Expect:
 		return 0, errAgain

@@ -1,0 +1,58 @@
+package hybrid_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/backend/durable/durabletest"
+	"github.com/roostbus/roost/backend/hybrid"
+	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/epoch"
+	"github.com/roostbus/roost/kvstore/memkv"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// node is a node's Backend at work on a store.
+type node struct {
+	*hybrid.Backend
+	tail *kvstore.Tail
+	stop func()
+}
+
+// start starts a node; it is not waited for.
+func start(t *testing.T, store kvstore.Store, live backend.Liveness, opts ...kvstore.TailOption) *node {
+	t.Helper()
+	guard, err := epoch.NewGuard(store, epoch.Forgetful())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &node{tail: kvstore.NewTail(store, opts...)}
+	n.tail.Subscribe(epoch.Key, guard)
+	n.Backend = hybrid.New(store, n.tail, guard, durabletest.NewLeases(live, store, n.tail))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	var tasks sync.WaitGroup
+	tasks.Go(func() { _ = n.tail.Run(ctx) })
+	tasks.Go(func() { _ = guard.Run(ctx) })
+	n.stop = sync.OnceFunc(func() {
+		_ = n.Close()
+		cancel()
+		tasks.Wait()
+	})
+	t.Cleanup(n.stop)
+	return n
+}
+
+// ready starts a node and waits until it answers.
+func ready(t *testing.T, store *memkv.Store, live backend.Liveness) *node {
+	t.Helper()
+	n := start(t, store, live)
+	if err := n.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}

@@ -33,7 +33,10 @@ func open(t *testing.T, live backend.Liveness) plain {
 func TestABackendWithoutAbilitiesKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	p := backendtest.Profile{NoAtomicBatch: true}
-	backendtest.Run(t, p, func(t *testing.T, live backend.Liveness) backend.Backend { return open(t, live) })
+	backendtest.Run(t, p, func(t *testing.T, live backend.Liveness) backend.Backend {
+		t.Helper()
+		return open(t, live)
+	})
 }
 
 // failing is a Backend whose List fails from the page at on.

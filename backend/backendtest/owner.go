@@ -16,7 +16,8 @@ var ownerClauses = []clause{
 	{name: "APermanentOneIsChangedAndRemovedByAnybodyAndStaysPermanent", check: permanentIsEverybodys, owners: true},
 	{name: "AnUnknownOwnerIsErrLeaseExpired", check: unknownOwner, owners: true},
 	{name: "ChecksComeInTheOrderOfTheContract", check: orderOfChecks, owners: true},
-	{name: "ForceSkipsTheOwnerRules", check: force, owners: true},
+	{name: "AForcedUnregisterSkipsTheOwnerRules", check: forceUnregister, owners: true},
+	{name: "AForcedChangeSkipsTheOwnerRulesAndKeepsTheOwner", check: forceChange, owners: true},
 }
 
 // owns registers r for owner, which is granted first.
@@ -157,7 +158,7 @@ func orderOfChecks(t *testing.T, s subject) {
 	same(t, s.lookup(t, taken.Key, linearizable), taken)
 }
 
-func force(t *testing.T, s subject) {
+func forceUnregister(t *testing.T, s subject) {
 	first, stamp := s.owns(t, "a", instance("payments", "i-1"))
 	w := s.watch(t, backend.Query{Scope: scope("payments")}, stamp.Revision)
 	removal, stamp := s.unregister(t, first.Key, backend.Write{Force: true})
@@ -166,4 +167,16 @@ func force(t *testing.T, s subject) {
 	if e.Kind != backend.Unregistered || e.Reason != backend.ReasonAdmin || e.Revision != removal.Revision {
 		t.Errorf("event %s %q at %d; want unregistered %q at %d", e.Kind, e.Reason, e.Revision, backend.ReasonAdmin, removal.Revision)
 	}
+}
+
+func forceChange(t *testing.T, s subject) {
+	first, _ := s.owns(t, "a", instance("payments", "i-1"))
+	second, _ := s.register(t, described("payments", "i-1", `{"by":"operator"}`), backend.Write{Force: true})
+	third, stamp := s.update(t, first.Key, backend.Change{Status: address(backend.Down)}, backend.Write{Force: true})
+	if second.Owner != "a" || third.Owner != "a" || third.CreatedRevision != first.CreatedRevision {
+		t.Errorf("after an operator's changes: %s, then %s; want both still a's", text(second), text(third))
+	}
+	same(t, s.lookup(t, first.Key, seen(stamp)), third)
+	s.leases.End("a", backend.ReasonExpired)
+	s.absent(t, first.Key, linearizable)
 }

@@ -76,10 +76,12 @@ func (f *feed) attempt(ctx context.Context) error {
 	return err
 }
 
+// forgetStatus takes what the connection has told since the last attempt.
 func (f *feed) forgetStatus() {
 	for {
 		select {
 		case <-f.status:
+			f.store.publisher.interrupt()
 		default:
 			return
 		}

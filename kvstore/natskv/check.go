@@ -25,7 +25,7 @@ func (a *attempt) check(ctx context.Context, watch *stuck) error {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return err
 	case err != nil:
-		return nil //nolint:nilerr // the bucket has no leader; the consumer's heartbeat tells about itself
+		return nil // no leader, or none within reach
 	case generation(info) != a.generation:
 		return fmt.Errorf("%w: the bucket was made anew", errDoubt)
 	case live && info.State.LastSeq < seen:

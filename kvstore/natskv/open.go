@@ -96,7 +96,8 @@ func transient(err error) bool {
 	_, differs := errors.AsType[*ConfigError](err)
 	refused, isAPI := errors.AsType[*jetstream.APIError](err)
 	return !differs && !errors.Is(err, errPermanent) && !errors.Is(err, nats.ErrConnectionClosed) &&
-		(!isAPI || refused.Code == 503 && refused.ErrorCode != codeNoResources || refused.ErrorCode == codeNoPeers)
+		(!isAPI || refused.Code >= 500 && refused.ErrorCode != codeNoResources && refused.ErrorCode != codeNoStorage ||
+			refused.ErrorCode == codeNoPeers)
 }
 
 // ensure returns the bucket's state. It makes the bucket if there is none and checks the

@@ -101,7 +101,7 @@ func (c *core) remove(next, old *version, ch *Change) {
 	if next.kind == 0 {
 		next.kind = backend.Unregistered
 	}
-	if old != nil && old.gone && !old.removed { // its owner ended before: readers know
+	if old != nil && old.gone && !old.removed && !next.merged { // its owner ended before: readers know
 		next.kind, next.reason = old.kind, old.reason
 		next.shown, next.previous, next.merged = old.shown, old.previous, old.merged
 	}

@@ -6,9 +6,6 @@ import (
 	"github.com/roostbus/roost/backend"
 )
 
-// smallService is how many rows are looked through rather than indexed.
-const smallService = 64
-
 // index finds live rows by metadata: path and value to the rows that have it. A service
 // gets one when it is first asked for by metadata, and so does the whole table, so that
 // nobody pays for what is not used; from then on every change keeps it right.
@@ -134,9 +131,6 @@ type builder struct {
 	scope   backend.Scope
 }
 
-// buildStep is how many rows are indexed under one lock.
-const buildStep = 2048
-
 // build makes the index that b is for, unless c is no longer the table. Rows are added
 // in order, so each goes to the end of its postings.
 func (v *View) build(c *core, b *builder) {
@@ -164,7 +158,7 @@ func (v *View) buildSome(c *core, b *builder) (more bool) {
 	n := 0
 	var last *row
 	c.walk(b.scope, &x.upto, func(r *row) bool {
-		if more = n == buildStep; more {
+		if more = n == v.step; more {
 			return false
 		}
 		x.add(r, r.version.Load())

@@ -13,9 +13,6 @@ type wholePage struct {
 	bytes atomic.Int64 // of its entries as JSON; 0 until somebody asks
 }
 
-// batchSize is how many rows are looked at under one lock where not all of them may match.
-const batchSize = 1024
-
 // allowance is what is left of a page's limits.
 type allowance struct {
 	entries, bytes int
@@ -167,7 +164,7 @@ func (v *View) Count(ctx context.Context, q backend.Query, match Match) (int, ba
 		return n, stamp, nil
 	}
 	n := 0
-	stamp, err := v.scan(ctx, &q, match, start(q.Scope), batchSize, func(*version) bool { n++; return true })
+	stamp, err := v.scan(ctx, &q, match, start(q.Scope), v.batch, func(*version) bool { n++; return true })
 	if err != nil {
 		return 0, backend.Stamp{}, err
 	}

@@ -121,7 +121,8 @@ func (c *core) adopt(old *core, known, at backend.Revision) {
 			continue
 		}
 		n := r.version.Load()
-		if n.stored == before.stored && n.gone == before.gone && n.removed == before.removed && n.SameContent(&before.Registration) {
+		if n.stored == before.stored && n.gone == before.gone && n.removed == before.removed &&
+			(n.removed || n.SameContent(&before.Registration)) {
 			c.show(r, n, before, now)
 			continue
 		}

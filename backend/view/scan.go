@@ -13,13 +13,13 @@ import (
 func (v *View) scan(ctx context.Context, q *backend.Query, match Match, at position, size int, yield func(*version) bool) (backend.Stamp, error) {
 	plain := q.Everything() && match == nil
 	if !plain {
-		size = min(size, batchSize)
+		size = min(size, v.batch)
 	}
 	var stamp backend.Stamp
 	var rows []*version
 	for first, more := true, true; more; first = false {
 		now := backend.Stamp{}
-		rows, now, more = v.batch(q, &at, size, rows[:0])
+		rows, now, more = v.look(q, &at, size, rows[:0])
 		if first {
 			stamp = now
 		}
@@ -40,18 +40,18 @@ func (v *View) scan(ctx context.Context, q *backend.Query, match Match, at posit
 		if ctx.Err() != nil {
 			return stamp, unavailable(ctx, "list")
 		}
-		size = max(size, batchSize)
+		size = max(size, v.batch)
 	}
 	return stamp, nil
 }
 
-// batch appends up to size rows behind at that may match q, moves at behind them, and
+// look appends up to size rows behind at that may match q, moves at behind them, and
 // reports whether there may be more.
-func (v *View) batch(q *backend.Query, at *position, size int, rows []*version) ([]*version, backend.Stamp, bool) {
+func (v *View) look(q *backend.Query, at *position, size int, rows []*version) ([]*version, backend.Stamp, bool) {
 	for {
 		v.mu.RLock()
 		c := v.core.Load()
-		source, build := c.source(q)
+		source, build := c.source(q, v.small)
 		if build != nil {
 			v.mu.RUnlock()
 			v.build(c, build)
@@ -83,13 +83,13 @@ type walker func(scope backend.Scope, at *position, yield func(*row) bool)
 
 // source returns what is to be looked through for q: the shortest posting of the index,
 // or all rows. If it needs an index that is not there, it returns the builder of that.
-func (c *core) source(q *backend.Query) (walker, *builder) {
+func (c *core) source(q *backend.Query, small int) (walker, *builder) {
 	if len(q.Where) == 0 {
 		return c.walk, nil
 	}
 	if q.Service != "" {
 		s := c.services[q.Scope]
-		if s == nil || s.live.len() <= smallService {
+		if s == nil || s.live.len() <= small {
 			return c.walk, nil
 		}
 		if c.index.ready() {
@@ -100,7 +100,7 @@ func (c *core) source(q *backend.Query) (walker, *builder) {
 		}
 		return s.index.shortest(q.Where), nil
 	}
-	if c.live <= smallService {
+	if c.live <= small {
 		return c.walk, nil
 	}
 	if !c.index.ready() {

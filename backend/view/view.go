@@ -61,6 +61,21 @@ type options struct {
 	remember time.Duration
 	most     int
 	buffer   int
+	sizes
+}
+
+// sizes are how much is done at once. Tests make them small.
+type sizes struct {
+	small int // rows that are looked through rather than indexed
+	batch int // rows that are looked at under one lock where not all of them may match
+	step  int // rows that are indexed under one lock
+}
+
+func defaults() options {
+	return options{
+		remember: 40 * time.Minute, most: 1_000_000, buffer: 1024,
+		sizes: sizes{small: 64, batch: 1024, step: 2048},
+	}
 }
 
 type optionFunc func(*options)
@@ -83,7 +98,7 @@ func WithWatchBuffer(n int) Option {
 // ever registered. One that follows a store begins with [View.Rebuild].
 func New(epoch backend.Epoch, opts ...Option) *View {
 	v := &View{
-		options:  options{remember: 40 * time.Minute, most: 1_000_000, buffer: 1024},
+		options:  defaults(),
 		watchers: map[backend.Scope]map[*watcher]struct{}{},
 	}
 	for _, o := range opts {

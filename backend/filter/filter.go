@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr"
 	"github.com/expr-lang/expr/file"
@@ -36,6 +37,9 @@ var builtins = [...]string{
 func Compile(text string) (Filter, error) {
 	if len(text) > backend.MaxFilter {
 		return nil, &backend.TooLargeError{Field: "filter", Size: int64(len(text)), Limit: backend.MaxFilter}
+	}
+	if !utf8.ValidString(text) {
+		return nil, backend.Invalid("filter", "is not valid UTF-8")
 	}
 	g := &guard{}
 	program, err := expr.Compile(text, options(g)...)

@@ -23,7 +23,7 @@ import (
 type Backend interface {
 	// Register stores r under r.Key, for the owner w.Owner, if the key is free, is
 	// that owner's already, or belongs to an owner that no longer lives; else it
-	// returns ErrExists. It keeps what a caller sets of r and returns the whole.
+	// returns ErrExists. It keeps a copy of what a caller sets of r and returns the whole.
 	// If nothing differs from what is stored, nothing is written and the revision
 	// stays.
 	//

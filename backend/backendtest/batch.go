@@ -28,6 +28,16 @@ func (s subject) batch(t *testing.T, operations []backend.Operation, atomic bool
 	return results, stamp
 }
 
+// reports checks what a batch says of a register or an update against what is there.
+func (s subject) reports(t *testing.T, got, stored backend.Registration) {
+	t.Helper()
+	if s.profile.BriefBatches {
+		stored.Endpoints, stored.Metadata, stored.Weight, stored.Status = got.Endpoints, got.Metadata, got.Weight, got.Status
+		stored.CreatedRevision, stored.CreatedAt, stored.UpdatedAt = got.CreatedRevision, got.CreatedAt, got.UpdatedAt
+	}
+	same(t, got, stored)
+}
+
 func registering(r backend.Registration, w backend.Write) backend.Operation {
 	return backend.Operation{Kind: backend.OpRegister, Registration: r, Write: w}
 }
@@ -67,7 +77,7 @@ func batchOrder(t *testing.T, s subject) {
 	fails(t, "operation 8", results[8].Err, backend.ErrInvalid)
 	for _, i := range []int{0, 2, 3} {
 		r := results[i].Registration
-		same(t, s.lookup(t, r.Key, seen(stamp)), r)
+		s.reports(t, r, s.lookup(t, r.Key, seen(stamp)))
 	}
 	if r := results[6].Removal; !r.Removed || r.Revision <= gone.Revision || results[6].Revision() != r.Revision {
 		t.Errorf("operation 6 = %+v; want a removal", r)
@@ -100,7 +110,7 @@ func batchOneKey(t *testing.T, s subject) {
 		}
 	}
 	got := s.lookup(t, r.Key, seen(stamp))
-	same(t, got, results[5].Registration)
+	s.reports(t, results[5].Registration, got)
 	if got.Weight != 1 || got.Metadata != `{"a":1}` || got.Status != backend.Down || got.CreatedRevision != results[0].Revision() {
 		t.Errorf("after all: %s", text(got))
 	}
@@ -157,7 +167,7 @@ func batchAtomic(t *testing.T, s subject) {
 		}
 	}
 	s.selects(t, backend.Query{Read: seen(stamp)}, "a", "old")
-	same(t, s.lookup(t, old.Key, seen(stamp)), done[1].Registration)
+	s.reports(t, done[1].Registration, s.lookup(t, old.Key, seen(stamp)))
 }
 
 func batchTwice(t *testing.T, s subject) {
@@ -179,7 +189,7 @@ func batchRepeat(t *testing.T, s subject) {
 		unregistering(gone.Key, backend.Write{ID: operation("2"), If: backend.IfRevision(gone.Revision)}),
 	}
 	for _, atomic := range []bool{false, true} {
-		if atomic && s.profile.NoAtomicBatch {
+		if atomic && (s.profile.NoAtomicBatch || s.profile.BriefBatches) {
 			return
 		}
 		first, _ := s.batch(t, operations, atomic)
@@ -208,7 +218,7 @@ func batchEvents(t *testing.T, s subject) {
 		}
 		name := fmt.Sprint("new-", atomic)
 		results, _ := s.batch(t, []backend.Operation{
-			registering(instance("payments", name), backend.Write{Reason: "batch"}),
+			registering(instance("payments", name), backend.Write{Reason: s.reason("batch")}),
 			updating(old.Key, backend.Change{Weight: address(old.Weight + 1)}, backend.Write{}),
 		}, atomic)
 		want := map[backend.Key]backend.Event{}

@@ -65,6 +65,14 @@ func (s subject) register(t *testing.T, r backend.Registration, w backend.Write)
 	return got, stamp
 }
 
+// reason returns text if a reason can be given for what is not a removal.
+func (s subject) reason(text string) string {
+	if s.profile.NoReasons {
+		return ""
+	}
+	return text
+}
+
 // update updates what must be there.
 func (s subject) update(t *testing.T, key backend.Key, c backend.Change, w backend.Write) (backend.Registration, backend.Stamp) {
 	t.Helper()

@@ -125,7 +125,7 @@ func mergeLimit(t *testing.T, s subject) {
 
 func reasonLimit(t *testing.T, s subject) {
 	r := instance("payments", "i-1")
-	s.register(t, r, backend.Write{Reason: strings.Repeat("r", backend.MaxReason)})
+	s.register(t, r, backend.Write{Reason: s.reason(strings.Repeat("r", backend.MaxReason))})
 	for _, reason := range []string{strings.Repeat("r", backend.MaxReason+1), "two\nlines", "\xff"} {
 		w := backend.Write{Reason: reason}
 		_, _, err := s.Register(patient(t), r, w)

@@ -69,7 +69,7 @@ func registerReplaces(t *testing.T, s subject) {
 func registerNothing(t *testing.T, s subject) {
 	r := described("payments", "i-1", `{"a":1}`)
 	first, _ := s.register(t, r, backend.Write{})
-	again, stamp := s.register(t, r, backend.Write{Reason: "another reason"})
+	again, stamp := s.register(t, r, backend.Write{Reason: s.reason("another reason")})
 	same(t, again, first)
 	if stamp.Revision < first.Revision {
 		t.Errorf("stamp %d; want at least %d", stamp.Revision, first.Revision)

@@ -17,6 +17,22 @@ type Profile struct {
 	// NoLeases excuses a backend that cannot be given owners to believe in, like a client
 	// whose server has its own lease table. What needs no owner is checked all the same.
 	NoLeases bool
+
+	// NoReasons excuses a backend that takes a reason with removals only, like the wire.
+	// It owes ErrInvalid instead.
+	NoReasons bool
+
+	// BriefBatches excuses a backend that answers a batch with keys and revisions, and
+	// takes an atomic batch and one that is not for two requests, like the wire.
+	BriefBatches bool
+
+	// NoPast excuses a backend that can watch only from the newest revision on. It owes
+	// ErrCompacted for an earlier one, and begins a watch when Watch is called.
+	NoPast bool
+
+	// NoFilteredWatch excuses a backend that cannot watch with a filter. It owes
+	// ErrInvalid instead.
+	NoFilteredWatch bool
 }
 
 // Run checks the contract against fresh, empty backends made by open. A backend asks live

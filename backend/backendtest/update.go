@@ -92,7 +92,7 @@ func updateNothing(t *testing.T, s subject) {
 		{Merge: &r.Metadata},
 		{Merge: address(backend.Metadata("{}"))},
 	} {
-		got, _ := s.update(t, r.Key, c, backend.Write{Reason: "another reason"})
+		got, _ := s.update(t, r.Key, c, backend.Write{Reason: s.reason("another reason")})
 		same(t, got, r)
 	}
 	same(t, s.lookup(t, r.Key, linearizable), r)

@@ -25,14 +25,14 @@ func watchTells(t *testing.T, s subject) {
 	_, stamp := s.register(t, instance("payments", "anchor"), backend.Write{})
 	w := s.watch(t, backend.Query{Scope: scope("payments")}, stamp.Revision)
 
-	r, _ := s.register(t, described("payments", "i-1", `{"n":9007199254740993}`), backend.Write{Reason: "start"})
-	w.gives(t, backend.Event{Kind: backend.Registered, Reason: "start", Registration: &r, Revision: r.Revision})
+	r, _ := s.register(t, described("payments", "i-1", `{"n":9007199254740993}`), backend.Write{Reason: s.reason("start")})
+	w.gives(t, backend.Event{Kind: backend.Registered, Reason: s.reason("start"), Registration: &r, Revision: r.Revision})
 
 	u, _ := s.update(t, r.Key, backend.Change{Weight: address[uint16](7)}, backend.Write{})
 	w.gives(t, backend.Event{Kind: backend.Updated, Registration: &u, Revision: u.Revision, Previous: r.Revision})
 
-	v, _ := s.register(t, described("payments", "i-1", `{"n":2}`), backend.Write{Reason: "again"})
-	w.gives(t, backend.Event{Kind: backend.Updated, Reason: "again", Registration: &v, Revision: v.Revision, Previous: u.Revision})
+	v, _ := s.register(t, described("payments", "i-1", `{"n":2}`), backend.Write{Reason: s.reason("again")})
+	w.gives(t, backend.Event{Kind: backend.Updated, Reason: s.reason("again"), Registration: &v, Revision: v.Revision, Previous: u.Revision})
 
 	removal, _ := s.unregister(t, r.Key, backend.Write{Reason: "bye"})
 	w.gives(t, backend.Event{Kind: backend.Unregistered, Reason: "bye", Registration: &v, Revision: removal.Revision, Previous: v.Revision})
@@ -42,7 +42,7 @@ func watchTells(t *testing.T, s subject) {
 
 	// What writes nothing says nothing.
 	s.register(t, instance("payments", "i-1"), backend.Write{})
-	s.update(t, r.Key, backend.Change{}, backend.Write{Reason: "nothing"})
+	s.update(t, r.Key, backend.Change{}, backend.Write{Reason: s.reason("nothing")})
 	if _, _, err := s.Unregister(patient(t), instance("payments", "never").Key, backend.Write{}); err != nil {
 		t.Error(err)
 	}
@@ -58,7 +58,11 @@ func watchSince(t *testing.T, s subject) {
 	c, last := s.register(t, instance("payments", "c"), backend.Write{})
 	want := map[backend.Key]backend.Revision{a.Key: a.Revision, b.Key: removal.Revision, c.Key: c.Revision}
 
-	w := s.watch(t, backend.Query{Scope: scope("payments"), Read: backend.Read{Epoch: stamp.Epoch}}, stamp.Revision)
+	w := s.watchAfter(t, backend.Query{Scope: scope("payments"), Read: backend.Read{Epoch: stamp.Epoch}}, stamp.Revision)
+	if s.profile.NoPast {
+		fails(t, "Watch", w.wait(t), backend.ErrCompacted)
+		return
+	}
 	newest := stamp.Revision
 	told := map[backend.Revision]bool{}
 	gap := false
@@ -178,17 +182,21 @@ func watchConverges(t *testing.T, s subject) {
 
 func watchAnotherEpoch(t *testing.T, s subject) {
 	_, stamp := s.register(t, instance("payments", "i-1"), backend.Write{})
-	w := s.watch(t, backend.Query{Read: backend.Read{Epoch: stamp.Epoch + 1}}, stamp.Revision)
+	w := s.watchAfter(t, backend.Query{Read: backend.Read{Epoch: stamp.Epoch + 1}}, stamp.Revision)
 	fails(t, "Watch", w.wait(t), backend.ErrCompacted)
 }
 
 func watchStopsEarly(t *testing.T, s subject) {
 	_, stamp := s.register(t, instance("payments", "anchor"), backend.Write{})
+	if s.profile.NoPast {
+		stamp.Revision = 0
+	}
+	changes := s.Watch(patient(t), backend.Query{Scope: scope("payments")}, stamp.Revision)
 	for i := range 3 {
 		_, _ = s.register(t, instance("payments", fmt.Sprint(i)), backend.Write{})
 	}
 	n := 0
-	for _, err := range s.Watch(patient(t), backend.Query{Scope: scope("payments")}, stamp.Revision) {
+	for _, err := range changes {
 		if err != nil {
 			t.Fatal(err)
 		}

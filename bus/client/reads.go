@@ -207,7 +207,7 @@ func freshness(read Read) bus.Freshness {
 		f.Consistency = read.Consistency.String()
 	}
 	if read.MaxAge != 0 {
-		ms := max(read.MaxAge.Milliseconds(), 1)
+		ms := read.MaxAge.Milliseconds() // 0 is the shortest
 		f.MaxAgeMs = &ms
 	}
 	return f

@@ -7,6 +7,8 @@ import (
 	"iter"
 	"log/slog"
 	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -37,75 +39,101 @@ const (
 // itself. It cannot look at a Filter, which is ErrInvalid: watch without one, and list
 // with it.
 //
-// since 0 begins at the state that the registry shows when the range begins. Another
-// since is served if nothing has changed after it in the whole registry; else it is
-// ErrCompacted: the changes since then are not to be had.
+// A watch begins with the call of Watch, which therefore waits for the registry as a read
+// does, and holds a subscription from then on: range over what it returns, or end ctx.
+//
+// since 0 begins at what is acknowledged by then. Another since is served if nothing has
+// changed after it in the whole registry when the watch begins; else it is ErrCompacted:
+// the changes since then are not to be had. So is a second range, unless nothing has
+// changed since the first began.
 func (c *Client) Watch(ctx context.Context, q Query, since Revision) iter.Seq2[Event, error] {
+	under, w, err := c.watch(ctx, q, since)
+	var ranged atomic.Bool
 	return func(yield func(Event, error) bool) {
-		if err := c.watch(ctx, q, since, func(e Event) bool { return yield(e, nil) }); err != nil {
-			yield(Event{}, err)
+		if ranged.Swap(true) {
+			from := since
+			if w != nil {
+				from = w.begun
+			}
+			c.Watch(ctx, q, from)(yield)
+			return
 		}
+		if err == nil {
+			defer w.stop()
+			w.yield = func(e Event) bool { return yield(e, nil) }
+			err = w.run(under)
+		}
+		switch {
+		case errors.Is(err, errStopped):
+			return
+		case ctx.Err() != nil:
+			err = fmt.Errorf("watch %s: %w: %w", q.Scope, backend.ErrUnavailable, context.Cause(ctx))
+		case c.isClosed():
+			err = fmt.Errorf("watch %s: %w", q.Scope, backend.ErrClosed)
+		default:
+			err = fmt.Errorf("watch %s: %w", q.Scope, err)
+		}
+		yield(Event{}, err)
 	}
 }
 
 // errStopped ends a watch whose consumer has stopped.
 var errStopped = errors.New("the consumer has stopped")
 
-func (c *Client) watch(ctx context.Context, q Query, since Revision, yield func(Event) bool) error {
+// watch is one watch under way. After it has begun it lives in its consumer's goroutine.
+type watch struct {
+	c        *Client
+	yield    func(Event) bool
+	events   chan *nats.Msg
+	status   chan nats.Status
+	sub      *nats.Subscription
+	dropped  int
+	begun    Revision
+	follower follower
+	stop     func() // idempotent
+}
+
+// watch begins a watch. The context that it returns ends with ctx and with Close, and
+// stops the watch.
+func (c *Client) watch(ctx context.Context, q Query, since Revision) (context.Context, *watch, error) {
 	if err := q.Validate(); err != nil {
-		return err
+		return nil, nil, err
 	}
 	if q.Filter != "" {
-		return backend.Invalid("filter", "cannot be watched from a client; use where and status, or list with it")
+		return nil, nil, backend.Invalid("filter", "cannot be watched from a client; use where and status, or list with it")
 	}
-	outer := ctx
 	ctx, end, err := c.begin(ctx, 0)
 	if err != nil {
-		return fmt.Errorf("watch %s: %w", q.Scope, err)
+		return nil, nil, err
 	}
-	defer end()
 	w := &watch{
 		c:      c,
-		yield:  yield,
 		events: make(chan *nats.Msg, eventBuffer),
+		status: c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED),
 		follower: follower{
 			query:   q,
 			held:    make(map[backend.Key]*backend.Registration),
 			removed: make(map[backend.Key]backend.Revision),
 		},
 	}
-	switch err := w.run(ctx, since); {
-	case errors.Is(err, errStopped):
-		return nil
-	case outer.Err() != nil:
-		return fmt.Errorf("watch %s: %w: %w", q.Scope, backend.ErrUnavailable, context.Cause(outer))
-	case c.isClosed():
-		return fmt.Errorf("watch %s: %w", q.Scope, backend.ErrClosed)
-	default:
-		return fmt.Errorf("watch %s: %w", q.Scope, err)
-	}
-}
-
-// watch is one watch under way. It lives in its consumer's goroutine.
-type watch struct {
-	c        *Client
-	yield    func(Event) bool
-	events   chan *nats.Msg
-	sub      *nats.Subscription
-	dropped  int
-	follower follower
-}
-
-func (w *watch) run(ctx context.Context, since Revision) error {
-	status := w.c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
-	defer w.c.nc.RemoveStatusListener(status)
+	w.stop = sync.OnceFunc(func() {
+		end()
+		c.nc.RemoveStatusListener(w.status)
+		w.unsubscribe()
+	})
 	if err := w.subscribe(ctx); err != nil {
-		return err
+		w.stop()
+		return nil, nil, err
 	}
-	defer w.unsubscribe()
 	if err := w.start(ctx, since); err != nil {
-		return err
+		w.stop()
+		return nil, nil, err
 	}
+	context.AfterFunc(ctx, w.stop)
+	return ctx, w, nil
+}
+
+func (w *watch) run(ctx context.Context) error {
 	timer := time.NewTimer(jittered(relisting))
 	defer timer.Stop()
 	for {
@@ -113,8 +141,8 @@ func (w *watch) run(ctx context.Context, since Revision) error {
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case now := <-status:
-			if now == nats.CLOSED {
+		case now, open := <-w.status:
+			if now == nats.CLOSED || !open {
 				return backend.ErrClosed
 			}
 			err = w.relist(ctx, 0, true)
@@ -151,6 +179,9 @@ func (w *watch) subscribe(ctx context.Context) error {
 }
 
 func (w *watch) unsubscribe() {
+	if w.sub == nil {
+		return
+	}
 	if err := w.sub.Unsubscribe(); err != nil && !w.c.nc.IsClosed() {
 		w.c.log.Warn("watch not unsubscribed", slog.String("subject", w.sub.Subject), slog.Any("err", err))
 	}
@@ -171,6 +202,7 @@ func (w *watch) start(ctx context.Context, since Revision) error {
 		return fmt.Errorf("%w: the registry is at revision %d, and what changed after %d is not to be had",
 			backend.ErrCompacted, stamp.Revision, since)
 	}
+	w.begun = stamp.Revision
 	w.follower.epoch = stamp.Epoch
 	w.follower.merge(list, stamp)
 	return nil
@@ -206,66 +238,4 @@ func (w *watch) slow() bool {
 	}
 	w.dropped = dropped
 	return true
-}
-
-// relist compares what the watch knows with a new list, at least as new as revision
-// least, and yields the difference. lossy says that changes are known to have been lost
-// and may have come and gone: then the list must show all that was acknowledged.
-func (w *watch) relist(ctx context.Context, least Revision, lossy bool) error {
-	for {
-		before := w.follower.complete
-		read := Read{MinRevision: max(least, before), Epoch: w.follower.epoch}
-		if lossy {
-			read.Consistency = backend.Linearizable
-		}
-		list, stamp, err := w.list(ctx, read)
-		if errors.Is(err, backend.ErrCompacted) { // revisions have begun anew
-			list, stamp, err = w.list(ctx, Read{Consistency: backend.Linearizable})
-		}
-		if errors.Is(err, backend.ErrUnavailable) && ctx.Err() == nil && !w.c.isClosed() && !w.c.nc.IsClosed() {
-			w.c.log.Warn("watch waits for the registry", slog.Any("err", err))
-			if !sleep(ctx, jittered(lastPause)) {
-				return context.Cause(ctx)
-			}
-			lossy = true
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		changes := w.follower.merge(list, stamp)
-		if len(changes) == 0 && (!lossy || stamp.Revision == before) {
-			return nil
-		}
-		if !w.yield(Event{Kind: backend.Gap, Revision: before}) {
-			return errStopped
-		}
-		for _, e := range changes {
-			if !w.yield(e) {
-				return errStopped
-			}
-		}
-		return nil
-	}
-}
-
-// list returns everything in scope. The revision of the stamp is that of the first page.
-func (w *watch) list(ctx context.Context, read Read) ([]*Registration, Stamp, error) {
-	q := Query{Scope: w.follower.query.Scope, Read: read}
-	var all []*Registration
-	var first Stamp
-	for {
-		page, stamp, err := w.c.list(ctx, q)
-		if err != nil {
-			return nil, Stamp{}, err
-		}
-		if q.After == "" {
-			first = stamp
-		}
-		all = append(all, page.Registrations...)
-		if page.Next == "" {
-			return all, first, nil
-		}
-		q.After = page.Next
-	}
 }

@@ -23,16 +23,55 @@ type answer struct {
 
 // serve carries out r, replies, and forgets it. base is the parent of its context.
 func (s *Server) serve(base context.Context, r *request) {
-	defer s.release(r)
-	a, err := s.carryOut(base, r)
+	a, err := s.carryOut(base, r, s.handle)
+	s.finish(r, a, err)
+}
+
+// servePromptly is serve for a request that is known not to wait. It reports whether r
+// was one; if not, nothing has been done.
+func (s *Server) servePromptly(base context.Context, r *request) bool {
+	a, err := s.carryOut(base, r, r.to.prompt)
+	if errors.Is(err, errMayWait) {
+		return false
+	}
+	s.finish(r, a, err)
+	return true
+}
+
+// errMayWait is the answer of a prompt handler to what may have to wait.
+var errMayWait = errors.New("may have to wait")
+
+func (s *Server) finish(r *request, a answer, err error) {
 	code := s.conclude(r, a, err)
 	if s.obs.watches() {
 		s.obs.Answered(r.to.name, code, time.Since(r.received))
 	}
+	s.release(r)
 }
 
-// carryOut runs the handler of r's endpoint. A panic in it becomes an internal error.
-func (s *Server) carryOut(base context.Context, r *request) (a answer, err error) {
+// handle runs the handler of r's endpoint inside r's deadline.
+func (s *Server) handle(base context.Context, r *request) (answer, error) {
+	if err := s.check(r); err != nil {
+		return answer{}, err
+	}
+	ctx := &deadline{parent: base, at: r.received.Add(r.timeout)}
+	defer ctx.end()
+	return r.to.handle(ctx, r)
+}
+
+// check reports what is wrong with r whatever it asks for.
+func (s *Server) check(r *request) error {
+	if err := r.parseHeaders(s.cfg.DefaultTimeout); err != nil {
+		return err
+	}
+	if len(r.data) > s.cfg.MaxRequest {
+		return &backend.TooLargeError{Field: "request", Size: int64(len(r.data)), Limit: int64(s.cfg.MaxRequest)}
+	}
+	return nil
+}
+
+// carryOut runs handle. A panic in it becomes an internal error.
+func (s *Server) carryOut(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (a answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.log.LogAttrs(base, slog.LevelError, "request handler panicked",
@@ -41,15 +80,7 @@ func (s *Server) carryOut(base context.Context, r *request) (a answer, err error
 			a, err = answer{}, &bus.Error{Code: bus.CodeInternal, Message: bus.ErrInternal.Error()}
 		}
 	}()
-	if err := r.parseHeaders(s.cfg.DefaultTimeout); err != nil {
-		return answer{}, err
-	}
-	if len(r.data) > s.cfg.MaxRequest {
-		return answer{}, &backend.TooLargeError{Field: "request", Size: int64(len(r.data)), Limit: int64(s.cfg.MaxRequest)}
-	}
-	ctx := &deadline{parent: base, at: r.received.Add(r.timeout)}
-	defer ctx.end()
-	return r.to.handle(ctx, r)
+	return handle(base, r)
 }
 
 // conclude sends the reply and returns its code.

@@ -16,6 +16,9 @@ type endpoint struct {
 	about, request, reply string // for people
 
 	handle func(context.Context, *request) (answer, error)
+	// prompt, unless nil, is handle for a request that is known not to wait, and
+	// errMayWait for any other.
+	prompt func(context.Context, *request) (answer, error)
 	stats  stats
 }
 
@@ -57,7 +60,7 @@ func (s *Server) newEndpoints() []*endpoint {
 			about: "register an instance, <namespace>.<service>.<instance>", request: "{" + content + ", " + guard + "}", reply: registration,
 		},
 		{
-			name: "lookup", subject: base + string(bus.VerbLookup) + key, handle: s.lookup, reads: true,
+			name: "lookup", subject: base + string(bus.VerbLookup) + key, handle: s.lookup, prompt: s.lookupPromptly, reads: true,
 			about: "look up one registration", request: "{" + freshness + "}", reply: registration,
 		},
 		{

@@ -13,28 +13,50 @@ import (
 )
 
 func (s *Server) lookup(ctx context.Context, r *request) (answer, error) {
-	key, err := s.subjects.ParseKey(bus.VerbLookup, r.subject)
+	key, read, err := s.parseLookup(r)
 	if err != nil {
 		return answer{}, err
 	}
-	read := backend.Read{Epoch: r.epoch}
-	if len(r.data) > 0 {
-		var q bus.LookupRequest
-		if err := decode(r.data, &q); err != nil {
-			return answer{}, err
-		}
-		if err := q.Agrees(key); err != nil {
-			return answer{}, err
-		}
-		if read, err = r.read(q.Freshness); err != nil {
-			return answer{}, err
-		}
+	return r.found(s.b.Lookup(ctx, key, read))
+}
+
+// lookupPromptly is lookup where the Backend answers from memory.
+func (s *Server) lookupPromptly(ctx context.Context, r *request) (answer, error) {
+	if err := s.check(r); err != nil {
+		return answer{}, err
 	}
-	found, stamp, err := s.b.Lookup(ctx, key, read)
+	key, read, err := s.parseLookup(r)
+	if err != nil {
+		return answer{}, err
+	}
+	if !backend.Prompt(s.b, read) {
+		return answer{}, errMayWait
+	}
+	return r.found(s.b.Lookup(ctx, key, read))
+}
+
+func (s *Server) parseLookup(r *request) (backend.Key, backend.Read, error) {
+	key, err := s.subjects.ParseKey(bus.VerbLookup, r.subject)
+	if err != nil || len(r.data) == 0 {
+		return key, backend.Read{Epoch: r.epoch}, err
+	}
+	var q bus.LookupRequest
+	if err := decode(r.data, &q); err != nil {
+		return key, backend.Read{}, err
+	}
+	if err := q.Agrees(key); err != nil {
+		return key, backend.Read{}, err
+	}
+	read, err := r.read(q.Freshness)
+	return key, read, err
+}
+
+// found is the answer to a look-up, a register or an update.
+func (r *request) found(registration backend.Registration, stamp backend.Stamp, err error) (answer, error) {
 	if err != nil {
 		return answer{stamp: stamp}, err
 	}
-	r.buf = found.AppendJSON(r.buf[:0])
+	r.buf = registration.AppendJSON(r.buf[:0])
 	return answer{body: r.buf, stamp: stamp}, nil
 }
 

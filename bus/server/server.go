@@ -80,7 +80,7 @@ func (s *Server) Run(ctx context.Context) error {
 	h := newHands(s.cfg.MaxInFlight, func(r *request) { s.serve(base, r) })
 	s.hands.Store(h)
 	closed := make(chan struct{})
-	service, err := s.addService(h, closed)
+	service, err := s.addService(base, h, closed)
 	if err == nil {
 		flush, stop := context.WithTimeout(ctx, subscribeTimeout)
 		err = s.nc.FlushWithContext(flush)
@@ -104,7 +104,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 // addService adds the NATS service with all endpoints. closed is closed when it ends.
-func (s *Server) addService(h *hands, closed chan struct{}) (micro.Service, error) {
+func (s *Server) addService(base context.Context, h *hands, closed chan struct{}) (micro.Service, error) {
 	service, err := micro.AddService(s.nc, micro.Config{
 		Name: bus.QueueGroup, Version: s.cfg.Version, QueueGroup: bus.QueueGroup,
 		Description:  "service registry",
@@ -120,7 +120,7 @@ func (s *Server) addService(h *hands, closed chan struct{}) (micro.Service, erro
 		return nil, err
 	}
 	for _, e := range s.endpoints {
-		handler := micro.HandlerFunc(func(m micro.Request) { s.accept(h, e, m) })
+		handler := micro.HandlerFunc(func(m micro.Request) { s.accept(base, h, e, m) })
 		err := service.AddEndpoint(e.name, handler, micro.WithEndpointSubject(e.subject), micro.WithEndpointMetadata(e.metadata()))
 		if err != nil {
 			return service, fmt.Errorf("endpoint %s: %w", e.name, err)
@@ -129,8 +129,9 @@ func (s *Server) addService(h *hands, closed chan struct{}) (micro.Service, erro
 	return service, nil
 }
 
-// accept hands a request on. It runs on the one goroutine of its subscription.
-func (s *Server) accept(h *hands, e *endpoint, m micro.Request) {
+// accept hands a request on, or answers it where that takes less than handing it on. It
+// runs on the one goroutine of its subscription.
+func (s *Server) accept(base context.Context, h *hands, e *endpoint, m micro.Request) {
 	reply := m.Reply()
 	if s.forbidden(reply) {
 		s.misdirected(e, reply)
@@ -141,6 +142,9 @@ func (s *Server) accept(h *hands, e *endpoint, m micro.Request) {
 	}
 	r, _ := s.requests.Get().(*request)
 	r.fill(e, m)
+	if e.prompt != nil && s.servePromptly(base, r) {
+		return
+	}
 	switch h.take(r, e.health) {
 	case full:
 		e.stats.refused.Add(1)

@@ -28,16 +28,7 @@ func (s *Server) register(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return r.registered(s.b.Register(ctx, registration, w))
-}
-
-// registered is the answer to a register or update.
-func (r *request) registered(now backend.Registration, stamp backend.Stamp, err error) (answer, error) {
-	if err != nil {
-		return answer{stamp: stamp}, err
-	}
-	r.buf = now.AppendJSON(r.buf[:0])
-	return answer{body: r.buf, stamp: stamp}, nil
+	return r.found(s.b.Register(ctx, registration, w))
 }
 
 func (s *Server) update(ctx context.Context, r *request) (answer, error) {
@@ -60,7 +51,7 @@ func (s *Server) update(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	return r.registered(s.b.Update(ctx, key, change, w))
+	return r.found(s.b.Update(ctx, key, change, w))
 }
 
 func (s *Server) unregister(ctx context.Context, r *request) (answer, error) {

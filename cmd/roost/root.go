@@ -68,7 +68,7 @@ func newRoot(p *program) *cobra.Command {
 	}
 	root.PersistentFlags().String("config", "", "settings `FILE` in YAML")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help", GroupID: groupOther})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usagef("%v; see %s --help", err, cmd.CommandPath())
 	})
@@ -150,9 +150,9 @@ func arguments(least, most int, what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < least:
-			return usagef("%s: %s is missing; see %s --help", cmd.CommandPath(), what, cmd.CommandPath())
+			return usagef("%s: %s is missing; see %s --help", cmd.Name(), what, cmd.CommandPath())
 		case len(args) > most:
-			return usagef("%s: %q is one argument too many; see %s --help", cmd.CommandPath(), args[most], cmd.CommandPath())
+			return usagef("%s: %q is one argument too many; see %s --help", cmd.Name(), args[most], cmd.CommandPath())
 		}
 		return nil
 	}

@@ -42,6 +42,13 @@ type Query struct {
 	// After is Page.Next of the page before; "" begins.
 	After string
 
+	// Since, unless nil, asks for what changed after this revision, instead of for all
+	// there is: Page.Registrations are those that were added or changed, Page.Removed
+	// those that were removed or do not match (any more). The list waits until the
+	// revision has been seen, and with Read.Wait until something in scope has changed.
+	// ErrCompacted where a removal after it may have been forgotten.
+	Since *Revision
+
 	Read
 }
 
@@ -79,6 +86,9 @@ func (q *Query) Validate() error {
 	}
 	if _, err := ParseCursor(q.After); err != nil {
 		return err
+	}
+	if q.Wait != 0 && q.Since == nil {
+		return Invalid("wait_ms", "a list waits for changes, and needs since")
 	}
 	return q.Read.Validate()
 }
@@ -156,10 +166,20 @@ type Page struct {
 	// must not be changed.
 	Registrations []*Registration
 
+	// Removed answers Query.Since, in the order of keys. Limits count them, too.
+	Removed []Removed
+
 	// Next goes into Query.After for the page behind this one; "" if this is the last.
 	Next string
 
 	rendering atomic.Pointer[[]byte]
+}
+
+// Removed is a key that is not, or no longer, among what a query selects.
+type Removed struct {
+	Key
+	Revision Revision // of the change after which it is not
+	Reason   string   // of the removal; ReasonUnmatched where it is there and does not match
 }
 
 // Rendering returns what render made of p, and calls it only the first time. Backends

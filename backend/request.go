@@ -179,6 +179,9 @@ func ParseConsistency(s string) (Consistency, error) {
 	return Local, Invalid("consistency", "%q is neither local nor linearizable", s)
 }
 
+// MaxWait is the longest wait that can be asked for.
+const MaxWait = 24 * time.Hour
+
 // Read says how new an answer must be.
 type Read struct {
 	Consistency Consistency
@@ -189,6 +192,10 @@ type Read struct {
 	// MaxAge, unless 0, makes a read that could only be answered from older state
 	// ErrUnavailable.
 	MaxAge time.Duration
+
+	// Wait is how long, at most MaxWait, a Lookup waits for the registration to exist,
+	// else ErrTimeout, and a List with Since for a change, else it is one without.
+	Wait time.Duration
 
 	// Epoch, unless 0, is the epoch that revisions in the request belong to; in
 	// another one they are ErrCompacted.
@@ -202,6 +209,9 @@ func (r Read) Validate() error {
 	}
 	if r.MaxAge < 0 {
 		return Invalid("max_age_ms", "must not be negative")
+	}
+	if r.Wait < 0 || r.Wait > MaxWait {
+		return Invalid("wait_ms", "must be 0 to %d", MaxWait.Milliseconds())
 	}
 	return nil
 }
@@ -269,6 +279,8 @@ const (
 	ReasonRevoked  = "revoked"  // the owner gave its lease back
 	ReasonReplaced = "replaced" // the name passed from an owner whose lease had ended
 	ReasonAdmin    = "admin"    // an operator removed it
+
+	ReasonUnmatched = "unmatched" // it changed and does not match the query
 )
 
 // Event is one change of one registration.

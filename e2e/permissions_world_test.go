@@ -5,15 +5,19 @@ import (
 	"encoding/json"
 	"log/slog"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
 
+	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/modules"
+	"github.com/roostbus/roost/modules/config"
 	natsmodule "github.com/roostbus/roost/modules/nats"
 )
 
@@ -23,7 +27,7 @@ type ground struct {
 	url                string
 	answering, writing *nats.Conn
 	stream             jetstream.Stream
-	unregisters        atomic.Int64 // requests to unregister that the registry received
+	sequence           uint64 // of theKey
 	inbox              *nats.Subscription
 }
 
@@ -47,16 +51,41 @@ func guarded(t *testing.T, trusted bool) *ground {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := e.Stop(); err != nil {
-			t.Errorf("Stop() = %v", err)
-		}
-	})
+	t.Cleanup(e.Stop)
 	g := &ground{url: e.ClientURL()}
 	if g.answering, g.writing, err = e.Connect(quiet); err != nil {
 		t.Fatal(err)
 	}
 	g.furnish(t)
+	return g
+}
+
+// running is a whole node.
+func running(t *testing.T) *ground {
+	t.Helper()
+	c := config.DefaultServer()
+	c.Listen, c.StoreDir, c.Node = "127.0.0.1:0", t.TempDir(), "running"
+	var link *natsmodule.Link
+	var b backend.Backend
+	app := fxtest.New(t, fx.Supply(c, config.Version("0.0.0"), slog.New(slog.DiscardHandler)),
+		fx.Provide(func() context.Context { return t.Context() }), fx.NopLogger, modules.Server, fx.Populate(&link, &b))
+	app.RequireStart()
+	t.Cleanup(func() { app.RequireStop() })
+	r, _, err := b.Register(t.Context(), backend.Registration{
+		Key: backend.Key{Namespace: "default", Service: "orders", Instance: "i-1"},
+	}, backend.Write{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &ground{url: link.ClientURL, answering: link.Answering, writing: link.Writing, sequence: uint64(r.Revision)}
+	js, err := jetstream.New(link.Writing)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g.stream, err = js.Stream(t.Context(), bucketStream); err != nil {
+		t.Fatal(err)
+	}
+	g.watchInbox(t)
 	return g
 }
 
@@ -110,13 +139,15 @@ func (g *ground) furnish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := js.Publish(t.Context(), "$KV.roost_v1.event.default.orders.i-1", []byte(`{"instance":"i-1"}`)); err != nil {
+	ack, err := js.Publish(t.Context(), theKey, []byte(`{"instance":"i-1"}`))
+	if err != nil {
 		t.Fatal(err)
 	}
+	g.sequence = ack.Sequence
 	for _, subject := range subjects(t).Requests() {
 		_, err := g.answering.QueueSubscribe(subject, bus.QueueGroup, func(m *nats.Msg) {
 			if strings.HasPrefix(m.Subject, "roost.v1.registry.unregister.") {
-				g.unregisters.Add(1)
+				_ = g.writing.Publish(theKey, nil) // as naive as can be
 			}
 			_ = m.Respond([]byte(`{"instance":"i-1"}`)) // an error shows as a missing reply
 		})
@@ -127,10 +158,17 @@ func (g *ground) furnish(t *testing.T) {
 	if _, err := g.answering.Subscribe("$SRV.>", func(m *nats.Msg) { _ = m.Respond([]byte(`{}`)) }); err != nil {
 		t.Fatal(err)
 	}
+	g.watchInbox(t)
+	flush(t, g.answering, g.writing)
+}
+
+// watchInbox hears what comes to an inbox of the writing connection.
+func (g *ground) watchInbox(t *testing.T) {
+	t.Helper()
+	var err error
 	if g.inbox, err = g.writing.SubscribeSync(g.writing.NewRespInbox()); err != nil {
 		t.Fatal(err)
 	}
-	flush(t, g.answering, g.writing)
 }
 
 func flush(t testing.TB, conns ...*nats.Conn) {
@@ -153,21 +191,26 @@ func (g *ground) settled(t *testing.T, attacker *nats.Conn) {
 	}
 }
 
-// last is the bucket's newest sequence, 0 if the bucket has gone.
-func (g *ground) last(t *testing.T) uint64 {
-	t.Helper()
-	return g.state(t).LastSeq
-}
+// theKey is the one registration that every ground begins with.
+const theKey = "$KV.roost_v1.event.default.orders.i-1"
 
-func (g *ground) state(t *testing.T) jetstream.StreamState {
+// newest returns the newest message under a key, nil if there is none.
+func (g *ground) newest(t *testing.T, key string) *jetstream.RawStreamMsg {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	info, err := g.stream.Info(ctx)
+	m, err := g.stream.GetLastMsgForSubject(ctx, key)
 	if err != nil {
-		return jetstream.StreamState{}
+		return nil
 	}
-	return info.State
+	return m
+}
+
+// intact reports whether theKey is as it was at the beginning.
+func (g *ground) intact(t *testing.T) bool {
+	t.Helper()
+	m := g.newest(t, theKey)
+	return m != nil && m.Sequence == g.sequence
 }
 
 // ask sends a JetStream request and returns whether it was carried out.

@@ -200,7 +200,7 @@ func TestARepeatUnderTheSameRequestIdGetsTheSameReply(t *testing.T) {
 func TestAClientThatVanishesDoesNotStopItsRequest(t *testing.T) {
 	t.Parallel()
 	w, g := slowWire(t, nil)
-	gone := wireConnect(t, w.ns)
+	gone := w.ns.Connect(t)
 	if err := gone.PublishRequest("roost.v1.registry.register.default.slow.i", gone.NewInbox(), []byte("{}")); err != nil {
 		t.Fatal(err)
 	}
@@ -310,7 +310,7 @@ func TestDrainingUnderLoadLosesNoRequest(t *testing.T) {
 	var g sync.WaitGroup
 	var answered atomic.Int64
 	for range 16 {
-		nc := wireConnect(t, w.ns)
+		nc := w.ns.Connect(t)
 		g.Go(func() {
 			for {
 				_, err := nc.Request("roost.v1.registry.list", nil, 10*time.Second)
@@ -346,7 +346,7 @@ func TestDrainingCancelsWhatTakesTooLong(t *testing.T) {
 func TestRunEndsWithAnErrorWhenItsConnectionIsClosed(t *testing.T) {
 	t.Parallel()
 	ns := wireNATS(t, 0)
-	nc := wireConnect(t, ns)
+	nc := ns.Connect(t)
 	s, err := server.New(nc, wireBackend(t, backend.Nobody), server.DefaultConfig())
 	if err != nil {
 		t.Fatal(err)

@@ -14,37 +14,27 @@ import (
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/e2e/natstest"
 )
 
 // wireWorld is a registry on a NATS server in process, and one who sends it raw messages.
 type wireWorld struct {
-	ns   *natsserver.Server
+	ns   *natstest.Server
 	s    *server.Server
 	nc   *nats.Conn               // the one who sends
 	stop func(t testing.TB) error // ends Run and returns what it returned
 }
 
-// wireNATS starts a NATS server without a port.
-func wireNATS(t testing.TB, maxPayload int32) *natsserver.Server {
+// wireNATS starts a NATS server. maxPayload 0 stands for NATS's own default.
+func wireNATS(t testing.TB, maxPayload int32) *natstest.Server {
 	t.Helper()
-	ns, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoSigs: true, NoLog: true, MaxPayload: maxPayload})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ns.Start()
-	t.Cleanup(func() {
-		ns.Shutdown()
-		ns.WaitForShutdown()
-	})
-	if !ns.ReadyForConnections(10 * time.Second) {
-		t.Fatal("the NATS server does not start")
-	}
-	return ns
+	return natstest.Start(t, natstest.NoJetStream, natstest.Listen, func(o *natsserver.Options) { o.MaxPayload = maxPayload })
 }
 
-func wireConnect(t testing.TB, ns *natsserver.Server, opts ...nats.Option) *nats.Conn {
+// inProcess connects as a registry does that runs beside its NATS server.
+func inProcess(t testing.TB, ns *natstest.Server) *nats.Conn {
 	t.Helper()
-	nc, err := nats.Connect("", append(opts, nats.InProcessServer(ns))...)
+	nc, err := nats.Connect("", nats.InProcessServer(ns))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,14 +50,14 @@ func serveWire(t testing.TB, b backend.Backend, maxPayload int32, adjust func(*s
 	if adjust != nil {
 		adjust(&cfg)
 	}
-	s, err := server.New(wireConnect(t, ns), b, cfg, opts...)
+	s, err := server.New(inProcess(t, ns), b, cfg, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
-	w := &wireWorld{ns: ns, s: s, nc: wireConnect(t, ns)}
+	w := &wireWorld{ns: ns, s: s, nc: ns.Connect(t)}
 	w.stop = func(t testing.TB) error {
 		t.Helper()
 		cancel()

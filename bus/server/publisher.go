@@ -15,7 +15,8 @@ import (
 
 // Publisher publishes the changes of a store that does not publish them itself: the same
 // messages, in the same order, that JetStream's republish makes of its bucket. What the
-// store holds when the Publisher first sees it is not published.
+// store holds when the Publisher first sees it, or sees another store in its place, is
+// not published. It follows a store by itself or as a subscriber of a [kvstore.Tail].
 type Publisher struct {
 	nc       *nats.Conn
 	subjects bus.Subjects
@@ -27,7 +28,7 @@ type Publisher struct {
 	removals   []removal // in the order of time
 }
 
-var _ kvstore.Follower = (*Publisher)(nil)
+var _ kvstore.Subscriber = (*Publisher)(nil)
 
 // removal is when the marker of a key was made.
 type removal struct {
@@ -64,6 +65,9 @@ func (p *Publisher) Live(uint64) { p.silent = false }
 
 // Stale implements [kvstore.Follower].
 func (p *Publisher) Stale(error) {}
+
+// Advance implements [kvstore.Subscriber].
+func (p *Publisher) Advance(uint64) {}
 
 // Apply implements [kvstore.Follower].
 func (p *Publisher) Apply(e kvstore.Entry) {

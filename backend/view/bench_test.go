@@ -42,7 +42,8 @@ func BenchmarkLookup(b *testing.B) {
 	v, keys := filled(n), sampleKeys(n)
 	plain := make(map[backend.Key]*backend.Registration, n)
 	for _, k := range keys {
-		plain[k], _ = v.Lookup(k)
+		r, _ := v.Lookup(k)
+		plain[r.Key] = r // with the memory of its own that the view gives it
 	}
 	b.Run("View", func(b *testing.B) {
 		b.ReportAllocs()
@@ -172,7 +173,6 @@ func BenchmarkLoad(b *testing.B) {
 				runtime.ReadMemStats(&after)
 				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(n), "B/row")
 				b.ReportMetric(float64(len(sample(1).AppendJSON(nil))), "B/JSON")
-				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*b.N), "ns/row")
 				runtime.KeepAlive(v)
 			}
 		})

@@ -192,7 +192,7 @@ func (c *core) show(r *row, old, next *version, now time.Time) {
 		c.index.replace(r, was, old, is, next)
 	}
 	c.own(r, next)
-	if next.gone && !(old != nil && old.gone && old.shown == next.shown) {
+	if next.gone && (old == nil || !old.gone || old.shown != next.shown) {
 		c.oblivion.push(forgetting{row: r, shown: next.shown, since: now})
 	}
 }

@@ -2,7 +2,6 @@ package view
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/roostbus/roost/backend"
 )
@@ -10,7 +9,7 @@ import (
 // wholePage is a page with all of one service.
 type wholePage struct {
 	page  backend.Page
-	bytes atomic.Int64 // of its entries as JSON; 0 until somebody asks
+	bytes int // of its entries as JSON
 }
 
 // allowance is what is left of a page's limits.
@@ -88,37 +87,32 @@ func (v *View) whole(q *backend.Query) (*backend.Page, backend.Stamp) {
 	}
 	w := s.page.Load()
 	if w == nil {
-		w = &wholePage{}
-		w.page.Registrations = make([]*backend.Registration, 0, s.live.len())
-		for _, chunk := range s.live.chunks {
-			for _, r := range chunk {
-				w.page.Registrations = append(w.page.Registrations, &r.version.Load().Registration)
-			}
-		}
+		w = s.makePage()
 		if !s.page.CompareAndSwap(nil, w) {
 			w = s.page.Load() // only a feeder takes it away, and we keep those out
 		}
 	}
 	v.mu.RUnlock()
-	if q.MaxBytes > 0 && w.size() > q.MaxBytes {
+	if q.MaxBytes > 0 && w.bytes > q.MaxBytes {
 		return nil, stamp
 	}
 	return &w.page, stamp
 }
 
-// size returns the length of w's entries as JSON.
-func (w *wholePage) size() int {
-	if n := w.bytes.Load(); n != 0 {
-		return int(n)
-	}
+// makePage returns all of s. Of a row that has not changed since the last time, the size
+// is known.
+func (s *service) makePage() *wholePage {
+	w := &wholePage{}
+	w.page.Registrations = make([]*backend.Registration, 0, s.live.len())
 	var scratch []byte
-	total := 0
-	for _, r := range w.page.Registrations {
-		scratch = r.AppendJSON(scratch[:0])
-		total += len(scratch)
+	for _, chunk := range s.live.chunks {
+		for _, r := range chunk {
+			n := r.version.Load()
+			w.bytes += n.bytes(&scratch)
+			w.page.Registrations = append(w.page.Registrations, &n.Registration)
+		}
 	}
-	w.bytes.Store(int64(total))
-	return total
+	return w
 }
 
 // page collects one page from at on.

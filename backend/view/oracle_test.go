@@ -90,7 +90,7 @@ func (o *oracle) live(q *backend.Query) []string {
 	keys := []string{}
 	for _, n := range o.rows {
 		if !n.gone && q.MatchesPlain(&n.r) {
-			keys = append(keys, n.r.Key.String())
+			keys = append(keys, n.r.String())
 		}
 	}
 	slices.Sort(keys)

@@ -228,7 +228,7 @@ func (m *machine) changes(t *rapid.T, q backend.Query, since backend.Revision) (
 		}
 		there = append(there, keysOf(page.Registrations)...)
 		for _, r := range page.Removed {
-			gone = append(gone, r.Key.String())
+			gone = append(gone, r.String())
 		}
 		q.After = page.Next
 	}
@@ -284,7 +284,7 @@ func (f *follower) check(t *rapid.T, m *machine) {
 		if f.gap = f.gap || e.Kind == backend.Gap; e.Kind == backend.Gap {
 			continue
 		}
-		k := e.Registration.Key.String()
+		k := e.Registration.String()
 		if e.Revision > due[k] || e.Revision < f.seen[k] {
 			t.Fatalf("event of %s at %d after %d; its newest change is at %d", k, e.Revision, f.seen[k], due[k])
 		}

@@ -29,9 +29,9 @@ func (c *copier) run(ctx context.Context, v *view.View, last backend.Revision, s
 			c.gaps++
 			continue
 		case e.Kind.Removes():
-			delete(c.held, e.Registration.Key.String())
+			delete(c.held, e.Registration.String())
 		default:
-			c.held[e.Registration.Key.String()] = e.Revision
+			c.held[e.Registration.String()] = e.Revision
 		}
 		if e.Revision == last {
 			return nil
@@ -110,7 +110,7 @@ func TestReadersWritersAndSlowWatchersAgree(t *testing.T) {
 			t.Errorf("watcher %d ends with %d registrations; want %d", i, len(c.held), len(want))
 		}
 		for _, r := range page.Registrations {
-			if c.held[r.Key.String()] != r.Revision {
+			if c.held[r.String()] != r.Revision {
 				t.Errorf("watcher %d has %s at %d; want %d", i, r.Key, c.held[r.Key.String()], r.Revision)
 			}
 		}
@@ -133,6 +133,7 @@ func again(v *view.View, changes []view.Change) {
 
 // read checks what must hold at any moment.
 func read(t *testing.T, v *view.View, done chan struct{}) {
+	t.Helper()
 	service := backend.Query{Scope: backend.Scope{Namespace: "default", Service: "a"}}
 	where := backend.Query{Where: map[string]backend.Scalar{"n": "3", "region": `"eu"`}, Limit: 10}
 	var newest backend.Revision

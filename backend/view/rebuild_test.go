@@ -18,11 +18,11 @@ func TestRebuildServesTheOldStateUntilItIsCommitted(t *testing.T) {
 	next := watch(t, v, backend.Query{}, 3)
 	b := v.Rebuild()
 	b.Apply(put(5, key("a", "4"), ""), put(4, key("a", "2"), `{"n":4}`), put(3, key("a", "3"), ""))
-	if diff := cmp.Diff([]string{"default.a.1", "default.a.2", "default.a.3"}, list(t, v, backend.Query{})); diff != "" {
+	if diff := cmp.Diff([]string{"default.a.1", "default.a.2", "default.a.3"}, list(t, v)); diff != "" {
 		t.Errorf("before (-want +got):\n%s", diff)
 	}
 	b.Commit(view.Snapshot{Epoch: 1, Revision: 6, Floor: 3})
-	if diff := cmp.Diff([]string{"default.a.2", "default.a.3", "default.a.4"}, list(t, v, backend.Query{})); diff != "" {
+	if diff := cmp.Diff([]string{"default.a.2", "default.a.3", "default.a.4"}, list(t, v)); diff != "" {
 		t.Errorf("after (-want +got):\n%s", diff)
 	}
 	want := []seen{
@@ -124,7 +124,7 @@ func TestRenewKeepsEverythingUnderAnotherEpoch(t *testing.T) {
 	b := v.Renew()
 	b.Apply(put(6, key("a", "4"), ""))
 	b.Commit(view.Snapshot{Epoch: 2, Revision: 6})
-	if diff := cmp.Diff([]string{"default.a.2", "default.a.4"}, list(t, v, backend.Query{})); diff != "" {
+	if diff := cmp.Diff([]string{"default.a.2", "default.a.4"}, list(t, v)); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
 	if row := v.Row(key("a", "3")); row.Present || row.Revision != 4 || row.Epoch != 2 {

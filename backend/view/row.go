@@ -141,15 +141,26 @@ func (o *owner) remove(r *row) {
 // links are what a member of a chain carries.
 type links[T any] struct{ newer, older T }
 
-// chain is a list ordered by revision whose members carry its links, so that what
-// changed after a revision is found by walking back from the newest.
-type chain[T interface {
+// member is what a chain is made of.
+type member[T any] interface {
 	comparable
+	linked[T]
+}
+
+type linked[T any] interface {
 	links() *links[T]
 	changed() backend.Revision
-}] struct {
-	newest T
 }
+
+var (
+	_ linked[*row]     = (*row)(nil)
+	_ linked[*service] = (*service)(nil)
+	_ linked[*space]   = (*space)(nil)
+)
+
+// chain is a list ordered by revision whose members carry its links, so that what
+// changed after a revision is found by walking back from the newest.
+type chain[T member[T]] struct{ newest T }
 
 // add puts x in its place, which is found by walking back from the newest.
 func (c *chain[T]) add(x T) {

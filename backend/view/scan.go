@@ -18,7 +18,7 @@ func (v *View) scan(ctx context.Context, q *backend.Query, match Match, at posit
 	var stamp backend.Stamp
 	var rows []*version
 	for first, more := true, true; more; first = false {
-		now := backend.Stamp{}
+		var now backend.Stamp
 		rows, now, more = v.look(q, &at, size, rows[:0])
 		if first {
 			stamp = now

@@ -36,14 +36,22 @@ func (c *core) newest() backend.Revision {
 	return n
 }
 
+// changed is a row and what it changed to.
+type changed struct {
+	row *row
+	*version
+}
+
+func compareChanged(a, b changed) int { return a.row.compare(b.row) }
+
 // changedAfter returns the rows of scope that changed after revision, in no order. It
 // costs as much as there are, and nothing for what did not change.
-func (c *core) changedAfter(scope backend.Scope, revision backend.Revision) []*version {
-	var changed []*version
+func (c *core) changedAfter(scope backend.Scope, revision backend.Revision) []changed {
+	var all []changed
 	inService := func(s *service) {
 		for _, members := range [...]*chain[*row]{&s.changes, &s.goners} {
 			for r := range members.after(revision) {
-				changed = append(changed, r.version.Load())
+				all = append(all, changed{r, r.version.Load()})
 			}
 		}
 	}
@@ -66,7 +74,7 @@ func (c *core) changedAfter(scope backend.Scope, revision backend.Revision) []*v
 			inSpace(sp)
 		}
 	}
-	return changed
+	return all
 }
 
 // Since returns one page of what changed in q's scope after revision since. q's limits
@@ -83,9 +91,9 @@ func (v *View) Since(ctx context.Context, q backend.Query, match Match, since ba
 	v.mu.RLock()
 	c := v.core.Load()
 	stamp, floor := c.stamp(), c.floor
-	var changed []*version
+	var all []changed
 	if since >= floor {
-		changed = c.changedAfter(q.Scope, since)
+		all = c.changedAfter(q.Scope, since)
 	}
 	v.mu.RUnlock()
 	if cursor.Epoch != 0 && cursor.Epoch != stamp.Epoch {
@@ -97,36 +105,36 @@ func (v *View) Since(ctx context.Context, q backend.Query, match Match, since ba
 	if cursor.Revision != 0 {
 		stamp.Revision = cursor.Revision
 	}
-	page, err := changesPage(ctx, changed, &q, match, cursor, stamp)
+	page, err := changesPage(ctx, all, &q, match, cursor, stamp)
 	return page, stamp, err
 }
 
-func changesPage(ctx context.Context, changed []*version, q *backend.Query, match Match, cursor backend.Cursor, stamp backend.Stamp) (*Changes, error) {
+func changesPage(ctx context.Context, all []changed, q *backend.Query, match Match, cursor backend.Cursor, stamp backend.Stamp) (*Changes, error) {
 	if cursor.Key != "" {
 		key, err := cursorKey(cursor)
 		if err != nil {
 			return nil, err
 		}
-		last := &version{Registration: backend.Registration{Key: key}}
-		changed = slices.DeleteFunc(changed, func(n *version) bool { return compareVersions(n, last) <= 0 })
+		last := behind(key)
+		all = slices.DeleteFunc(all, func(n changed) bool { return last.compare(n.row) > 0 })
 	}
-	slices.SortFunc(changed, compareVersions)
+	slices.SortFunc(all, compareChanged)
 	page := &Changes{}
 	left := newAllowance(q)
 	var scratch []byte
-	for i, n := range changed {
+	for i, n := range all {
 		if match != nil && ctx.Err() != nil {
 			return nil, unavailable(ctx, "list changes")
 		}
 		out := n.gone || !matches(q, match, &n.Registration)
 		size := 0
 		if q.MaxBytes > 0 {
-			if size = removedSize(n); !out {
+			if size = removedSize(n.version); !out {
 				size = n.bytes(&scratch)
 			}
 		}
 		if !left.take(size) {
-			page.Next = backend.Cursor{Revision: stamp.Revision, Epoch: stamp.Epoch, Key: changed[i-1].Key.String()}.String()
+			page.Next = backend.Cursor{Revision: stamp.Revision, Epoch: stamp.Epoch, Key: all[i-1].Key.String()}.String()
 			return page, nil
 		}
 		switch {

@@ -8,47 +8,66 @@ import (
 )
 
 // table finds rows by key. One goroutine at a time changes it, any number read it
-// without a lock: the slots hold pointers that are stored atomically, a row's key never
-// changes, and growing publishes a new array. A sync.Map would box every key, which is
-// an allocation a look-up; a sharded map weighs five times as much.
+// without a lock: the slots are stored atomically, a row's key never changes, and growing
+// publishes a new array. A sync.Map would box every key, which is an allocation a
+// look-up; a sharded map weighs five times as much.
 type table struct {
 	seed  maphash.Seed
-	slots atomic.Pointer[[]atomic.Pointer[row]]
-	used  int // slots that are not nil, those of deleted rows included
+	slots atomic.Pointer[[]slot]
+	used  int // slots that are not empty, those of deleted rows included
 	rows  int
-	dead  *row // marks the slot of a deleted row, so that probing goes on behind it
 }
 
-const minSlots = 64
+// slot holds a row and the tag of its key, so that probing looks at the rows of other
+// keys almost never. The row is stored before its tag.
+type slot struct {
+	tag atomic.Uint64 // a hash, empty or deleted
+	row atomic.Pointer[row]
+}
+
+const (
+	empty   = 0
+	deleted = 1 // probing goes on behind it
+
+	minSlots = 64
+)
 
 func (t *table) init() {
 	t.seed = maphash.MakeSeed()
-	t.dead = &row{service: &service{}, instance: "\x00"} // no valid key
-	slots := make([]atomic.Pointer[row], minSlots)
+	slots := make([]slot, minSlots)
 	t.slots.Store(&slots)
 }
 
-func (t *table) hash(namespace, service, instance string) uint64 {
+// tag returns the hash of a key, neither empty nor deleted.
+func (t *table) tag(namespace, service, instance string) uint64 {
 	const odd = 0x9e3779b97f4a7c15
 	h := maphash.String(t.seed, instance)
 	h = (h ^ h>>29) * odd
 	h += maphash.String(t.seed, service)
 	h = (h ^ h>>29) * odd
 	h += maphash.String(t.seed, namespace)
-	return h ^ h>>32
+	h ^= h >> 32
+	return max(h, deleted+1)
+}
+
+func (t *table) tagOf(r *row) uint64 {
+	return t.tag(r.service.Namespace, r.service.Service, r.instance)
 }
 
 // get returns the row of key, or nil.
 func (t *table) get(key *backend.Key) *row {
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
-	for i := t.hash(key.Namespace, key.Service, key.Instance) & mask; ; i = (i + 1) & mask {
-		r := slots[i].Load()
-		if r == nil {
+	tag := t.tag(key.Namespace, key.Service, key.Instance)
+	for i := tag & mask; ; i = (i + 1) & mask {
+		switch slots[i].tag.Load() {
+		case empty:
 			return nil
-		}
-		if r.instance == key.Instance && r.service.Service == key.Service && r.service.Namespace == key.Namespace {
-			return r
+		case tag:
+			r := slots[i].row.Load()
+			if r != nil && r.instance == key.Instance && r.service.Service == key.Service && r.service.Namespace == key.Namespace {
+				return r
+			}
 		}
 	}
 }
@@ -59,36 +78,36 @@ func (t *table) insert(r *row) {
 	if 4*(t.used+1) > 3*len(slots) {
 		slots = t.grow()
 	}
-	mask := uint64(len(slots) - 1)
-	i := t.hash(r.service.Namespace, r.service.Service, r.instance) & mask
-	for ; ; i = (i + 1) & mask {
-		held := slots[i].Load()
-		if held == nil {
-			t.used++
-			break
-		}
-		if held == t.dead {
-			break
-		}
+	if occupy(slots, t.tagOf(r), r) == empty {
+		t.used++
 	}
-	slots[i].Store(r)
 	t.rows++
 }
 
+// occupy puts r into the first slot that is free, and returns what that was.
+func occupy(slots []slot, tag uint64, r *row) (was uint64) {
+	mask := uint64(len(slots) - 1)
+	for i := tag & mask; ; i = (i + 1) & mask {
+		if was = slots[i].tag.Load(); was <= deleted {
+			slots[i].row.Store(r)
+			slots[i].tag.Store(tag)
+			return was
+		}
+	}
+}
+
 // grow publishes a new array without the slots of deleted rows, at most half full.
-func (t *table) grow() []atomic.Pointer[row] {
+func (t *table) grow() []slot {
 	size := minSlots
 	for size < 2*(t.rows+1) {
 		size *= 2
 	}
-	slots := make([]atomic.Pointer[row], size)
-	mask := uint64(size - 1)
-	for r := range t.all {
-		i := t.hash(r.service.Namespace, r.service.Service, r.instance) & mask
-		for slots[i].Load() != nil {
-			i = (i + 1) & mask
+	old := *t.slots.Load()
+	slots := make([]slot, size)
+	for i := range old {
+		if tag := old[i].tag.Load(); tag > deleted {
+			occupy(slots, tag, old[i].row.Load())
 		}
-		slots[i].Store(r)
 	}
 	t.used = t.rows
 	t.slots.Store(&slots)
@@ -99,12 +118,13 @@ func (t *table) grow() []atomic.Pointer[row] {
 func (t *table) remove(r *row) {
 	slots := *t.slots.Load()
 	mask := uint64(len(slots) - 1)
-	for i := t.hash(r.service.Namespace, r.service.Service, r.instance) & mask; ; i = (i + 1) & mask {
-		switch slots[i].Load() {
-		case nil:
+	for i := t.tagOf(r) & mask; ; i = (i + 1) & mask {
+		switch {
+		case slots[i].tag.Load() == empty:
 			return
-		case r:
-			slots[i].Store(t.dead)
+		case slots[i].row.Load() == r:
+			slots[i].tag.Store(deleted)
+			slots[i].row.Store(nil)
 			t.rows--
 			return
 		}
@@ -115,7 +135,7 @@ func (t *table) remove(r *row) {
 func (t *table) all(yield func(*row) bool) {
 	slots := *t.slots.Load()
 	for i := range slots {
-		if r := slots[i].Load(); r != nil && r != t.dead && !yield(r) {
+		if slots[i].tag.Load() > deleted && !yield(slots[i].row.Load()) {
 			return
 		}
 	}

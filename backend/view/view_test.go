@@ -36,10 +36,10 @@ func removal(revision backend.Revision, k backend.Key) view.Change {
 	}
 }
 
-// list returns the keys of one page.
-func list(t *testing.T, v *view.View, q backend.Query) []string {
+// list returns the keys of everything.
+func list(t *testing.T, v *view.View) []string {
 	t.Helper()
-	page, _, err := v.List(t.Context(), q, nil)
+	page, _, err := v.List(t.Context(), backend.Query{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,17 +74,22 @@ func TestListIsOrderedByTheBytesOfKeys(t *testing.T) {
 	v := view.New(1)
 	var want []string
 	for i, k := range []backend.Key{
-		{Namespace: "a-b", Service: "s", Instance: "x"}, {Namespace: "a", Service: "s", Instance: ""},
-		{Namespace: "a", Service: "s", Instance: "é"}, {Namespace: "a", Service: "s-1", Instance: "i"},
-		{Namespace: "a", Service: "s", Instance: "10.0.0.7:8080"}, {Namespace: "a", Service: "s", Instance: "10"},
-		{Namespace: "a", Service: "s", Instance: "10A"}, {Namespace: "a", Service: "s", Instance: "Z"},
-		{Namespace: "a0", Service: "s", Instance: "i"}, {Namespace: "a", Service: "s", Instance: "1 0"},
+		{Namespace: "a-b", Service: "s", Instance: "x"},
+		{Namespace: "a", Service: "s", Instance: ""},
+		{Namespace: "a", Service: "s", Instance: "é"},
+		{Namespace: "a", Service: "s-1", Instance: "i"},
+		{Namespace: "a", Service: "s", Instance: "10.0.0.7:8080"},
+		{Namespace: "a", Service: "s", Instance: "10"},
+		{Namespace: "a", Service: "s", Instance: "10A"},
+		{Namespace: "a", Service: "s", Instance: "Z"},
+		{Namespace: "a0", Service: "s", Instance: "i"},
+		{Namespace: "a", Service: "s", Instance: "1 0"},
 	} {
 		v.Apply(0, put(backend.Revision(i+1), k, ""))
 		want = append(want, k.String())
 	}
 	slices.Sort(want)
-	if diff := cmp.Diff(want, list(t, v, backend.Query{})); diff != "" {
+	if diff := cmp.Diff(want, list(t, v)); diff != "" {
 		t.Errorf("List (-want +got):\n%s", diff)
 	}
 	for _, limit := range []int{1, 3, 7} {
@@ -134,7 +139,7 @@ func TestEndedOwnersRegistrationsVanishAndStayStored(t *testing.T) {
 	v.Apply(2, owned(1, k, "o"), owned(2, key("a", "2"), "p"))
 	v.End(backend.Ending{Owner: "o", Revision: 3, Reason: backend.ReasonClosed})
 	v.Advance(3)
-	if got := list(t, v, backend.Query{}); !slices.Equal(got, []string{"default.a.2"}) {
+	if got := list(t, v); !slices.Equal(got, []string{"default.a.2"}) {
 		t.Errorf("List = %v", got)
 	}
 	row := v.Row(k)

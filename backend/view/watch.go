@@ -199,7 +199,7 @@ func (v *View) stop(w *watcher) {
 
 // resume returns what w has lost, in the order of revisions, and the revision after
 // which it was; from then on the feeder leaves changes in w's queue again.
-func (v *View) resume(w *watcher) ([]*version, backend.Revision, error) {
+func (v *View) resume(w *watcher) ([]changed, backend.Revision, error) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	c := v.core.Load()
@@ -214,21 +214,21 @@ func (v *View) resume(w *watcher) ([]*version, backend.Revision, error) {
 	}
 	missed := c.changedAfter(w.scope, at)
 	w.lost = false
-	slices.SortFunc(missed, func(a, b *version) int {
-		return cmp.Or(cmp.Compare(a.shown, b.shown), compareVersions(a, b))
+	slices.SortFunc(missed, func(a, b changed) int {
+		return cmp.Or(cmp.Compare(a.shown, b.shown), compareChanged(a, b))
 	})
 	return missed, at, nil
 }
 
 // catchUp yields what was lost after at, with a Gap before it if that is not every
 // single change.
-func catchUp(missed []*version, at backend.Revision, q *backend.Query, match Match, yield func(backend.Event, error) bool) bool {
-	whole := !slices.ContainsFunc(missed, func(n *version) bool { return n.merged || n.previous > at })
+func catchUp(missed []changed, at backend.Revision, q *backend.Query, match Match, yield func(backend.Event, error) bool) bool {
+	whole := !slices.ContainsFunc(missed, func(n changed) bool { return n.merged || n.previous > at })
 	if !whole && !yield(backend.Event{Kind: backend.Gap, Revision: at}, nil) {
 		return false
 	}
 	for _, n := range missed {
-		if !yield(eventFor(n, q, match), nil) {
+		if !yield(eventFor(n.version, q, match), nil) {
 			return false
 		}
 	}

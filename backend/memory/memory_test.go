@@ -11,6 +11,7 @@ import (
 func TestMemoryKeepsTheContract(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Profile{}, func(t *testing.T, live backend.Liveness) backend.Backend {
+		t.Helper()
 		b := memory.New(live)
 		t.Cleanup(func() { _ = b.Close() })
 		return b

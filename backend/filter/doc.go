@@ -12,7 +12,9 @@
 //     in false and is never an error; != is the opposite of ==, so it is then true.
 //   - Numbers compare as numbers; whole ones of 64 bits exactly.
 //   - Evaluation depends on the registration alone and takes a time that is bounded by
-//     its size: there are no nested loops, no variables, no ranges, no clock.
+//     its size: there are no nested loops, no variables, no ranges, no clock; a list of
+//     more than 4096 elements is not gone through, and a string of more than 4096 bytes
+//     matches no pattern.
 //
 // # Not guaranteed
 //

@@ -93,6 +93,27 @@ func TestWhatMetadataDoesNotHaveIsFalse(t *testing.T) {
 	}
 }
 
+func TestWhatIsTooLongIsAsIfItWereMissing(t *testing.T) {
+	t.Parallel()
+	r := registration()
+	r.Metadata = backend.Metadata(`{"list":[` + strings.Repeat("1,", 5000) + `1],"text":"` + strings.Repeat("a", 5000) + `"}`)
+	for text, want := range map[string]bool{
+		`any(metadata.list, # == 1)`:       false,
+		`1 in metadata.list`:               true,
+		`metadata.text matches "^a"`:       false,
+		`metadata.text startsWith "a"`:     true,
+		`metadata.text + "x" == ""`:        false,
+		`any(keys(metadata), # == "list")`: true,
+	} {
+		f, err := filter.Compile(text)
+		if err != nil {
+			t.Errorf("Compile(%s): %v", text, err)
+		} else if got := f(r); got != want {
+			t.Errorf("%s = %v; want %v", text, got, want)
+		}
+	}
+}
+
 func TestFailureAtRunTimeDoesNotMatch(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{`len(metadata.missing) == 0`, `int(metadata.region) == 0`, `upper(metadata.on) == "X"`} {
@@ -145,6 +166,9 @@ func TestFilterThatIsTooLargeOrTooSlowIsRefused(t *testing.T) {
 		`any(metadata.tags, any(metadata.tags, # == "x"))`,
 		`len(repeat("x", 1000000000)) > 1`,
 		`len(map(1..1000000, "x")) > 1`,
+		strings.Repeat(`string(metadata) == "x" || `, 50) + `true`,
+		`service matches "(((a{30}){30}){30}){30}"`,
+		`metadata.x matches "` + strings.Repeat("(a|b?)*", 400) + `"`,
 		`reduce(1..1000000, #acc + #) > 1`,
 		strings.Repeat(`any(metadata.tags, # == "x") || `, 50) + `true`,
 		strings.Repeat(`1+`, 1500) + `1 == 1`,

@@ -51,15 +51,17 @@ func field(from, name any) any {
 }
 
 func text(v any) any {
-	if s, ok := v.(string); ok {
+	if s, ok := v.(string); ok && len(s) <= maxLength {
 		return s
 	}
 	return nil
 }
 
 func list(v any) []any {
-	l, _ := v.([]any)
-	return l
+	if l, ok := v.([]any); ok && len(l) <= maxLength {
+		return l
+	}
+	return nil
 }
 
 // compare orders two numbers or two strings; nothing else has an order.
@@ -137,7 +139,7 @@ func in(needle, in any) bool {
 // arithmetic computes with two numbers, or joins two strings; else there is no result.
 func arithmetic(operator, a, b any) any {
 	if x, ok := a.(string); ok && operator == "+" {
-		if y, ok := b.(string); ok {
+		if y, ok := b.(string); ok && len(x)+len(y) <= maxLength {
 			return x + y
 		}
 		return nil

@@ -2,12 +2,17 @@ package filter
 
 import (
 	"reflect"
+	"regexp/syntax"
 
 	"github.com/expr-lang/expr/ast"
 )
 
-// maxLoops is how many times an expression may go through a list.
-const maxLoops = 4
+// The bounds of what takes time in proportion to the registration.
+const (
+	maxLoops   = 4    // times that an expression may go through a list or print a value
+	maxLength  = 4096 // elements of such a list, bytes of a string matched with a pattern
+	maxPattern = 1000 // instructions that a pattern compiles to
+)
 
 // guard walks an expression before it is compiled. It refuses what could take long, and
 // where the type of an operand is known only at run time it puts functions that never
@@ -38,11 +43,7 @@ func (g *guard) Visit(node *ast.Node) {
 	case *ast.MapNode, *ast.SliceNode:
 		g.refuse(node, "maps and slices are not allowed")
 	case *ast.BuiltinNode:
-		if len(n.Arguments) == 2 {
-			if p, loops := n.Arguments[1].(*ast.PredicateNode); loops {
-				g.loop(node, n, p)
-			}
-		}
+		g.builtin(node, n)
 	case *ast.MemberNode:
 		if unknown(n.Node) {
 			call(node, "field()", n.Node, n.Property)
@@ -67,11 +68,22 @@ func (g *guard) name(node *ast.Node, n *ast.IdentifierNode) {
 	}
 }
 
-func (g *guard) loop(node *ast.Node, n *ast.BuiltinNode, p *ast.PredicateNode) {
-	if g.loops++; g.loops > maxLoops {
-		g.refuse(node, "goes through lists too often")
+func (g *guard) builtin(node *ast.Node, n *ast.BuiltinNode) {
+	var body *ast.PredicateNode
+	if len(n.Arguments) == 2 {
+		body, _ = n.Arguments[1].(*ast.PredicateNode)
+	}
+	if body == nil && n.Name != "string" && n.Name != "keys" && n.Name != "values" {
 		return
 	}
+	if g.loops++; g.loops > maxLoops {
+		g.refuse(node, "goes through lists or prints values too often")
+	} else if body != nil {
+		g.loop(node, n, body)
+	}
+}
+
+func (g *guard) loop(node *ast.Node, n *ast.BuiltinNode, p *ast.PredicateNode) {
 	inner := &finder{}
 	ast.Walk(&p.Node, inner)
 	if inner.found {
@@ -79,10 +91,12 @@ func (g *guard) loop(node *ast.Node, n *ast.BuiltinNode, p *ast.PredicateNode) {
 		return
 	}
 	truth(&p.Node)
-	if unknown(n.Arguments[0]) {
+	if _, written := n.Arguments[0].(*ast.ArrayNode); !written && (unknown(n.Arguments[0]) || slice(n.Arguments[0])) {
 		call(&n.Arguments[0], "list()", n.Arguments[0])
 	}
 }
+
+func slice(node ast.Node) bool { return node.Type().Kind() == reflect.Slice }
 
 // finder looks for loops.
 type finder struct{ found bool }
@@ -115,11 +129,7 @@ func (g *guard) binary(node *ast.Node, n *ast.BinaryNode) {
 		truth(&n.Left)
 		truth(&n.Right)
 	case "matches":
-		if _, constant := n.Right.(*ast.StringNode); !constant {
-			g.refuse(node, "the pattern of matches must be a constant")
-		} else if unknown(n.Left) {
-			call(&n.Left, "text()", n.Left)
-		}
+		g.pattern(node, n)
 	case "<", ">", "<=", ">=":
 		if dynamic {
 			call(node, "compare()", operator, n.Left, n.Right)
@@ -136,6 +146,26 @@ func (g *guard) binary(node *ast.Node, n *ast.BinaryNode) {
 		if dynamic {
 			call(node, "arithmetic()", operator, n.Left, n.Right)
 		}
+	}
+}
+
+func (g *guard) pattern(node *ast.Node, n *ast.BinaryNode) {
+	pattern, constant := n.Right.(*ast.StringNode)
+	if !constant {
+		g.refuse(node, "the pattern of matches must be a constant")
+		return
+	}
+	parsed, err := syntax.Parse(pattern.Value, syntax.Perl)
+	if err != nil {
+		g.refuse(node, err.Error())
+		return
+	}
+	if p, err := syntax.Compile(parsed.Simplify()); err != nil || len(p.Inst) > maxPattern {
+		g.refuse(node, "the pattern is too large")
+		return
+	}
+	if unknown(n.Left) {
+		call(&n.Left, "text()", n.Left)
 	}
 }
 

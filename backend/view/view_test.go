@@ -49,7 +49,7 @@ func list(t *testing.T, v *view.View) []string {
 func keysOf(registrations []*backend.Registration) []string {
 	keys := []string{}
 	for _, r := range registrations {
-		keys = append(keys, r.Key.String())
+		keys = append(keys, r.String())
 	}
 	return keys
 }

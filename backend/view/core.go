@@ -57,6 +57,9 @@ func (c *core) advance(revision backend.Revision) {
 // apply takes in what the store said about one key. It returns the row's new version if
 // watchers must hear of it.
 func (c *core) apply(ch *Change, now time.Time) *version {
+	if ch.Revision == 0 {
+		return nil // nothing was committed
+	}
 	r := c.table.get(&ch.Registration.Key)
 	var old *version
 	if r != nil {
@@ -209,15 +212,20 @@ func (c *core) count(s *service, d int) {
 	}
 }
 
-// touch notes that something in s changed at revision.
+// touch notes that something in s changed at revision. What has not changed yet is in
+// no chain: it would have to be put at the far end.
 func (c *core) touch(s *service, revision backend.Revision) {
 	if revision > s.newest {
-		s.space.services.remove(s)
+		if s.newest > 0 {
+			s.space.services.remove(s)
+		}
 		s.newest = revision
 		s.space.services.add(s)
 	}
 	if revision > s.space.newest {
-		c.recent.remove(s.space)
+		if s.space.newest > 0 {
+			c.recent.remove(s.space)
+		}
 		s.space.newest = revision
 		c.recent.add(s.space)
 	}
@@ -266,10 +274,8 @@ func (c *core) insert(reg *backend.Registration) *row {
 		if s.space == nil {
 			s.space = &space{name: scope.Namespace}
 			c.spaces[scope.Namespace] = s.space
-			c.recent.add(s.space)
 		}
 		s.Namespace = s.space.name
-		s.space.services.add(s)
 		c.services[s.Scope] = s
 		c.order.insert(s)
 	}

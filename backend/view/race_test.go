@@ -111,7 +111,7 @@ func TestReadersWritersAndSlowWatchersAgree(t *testing.T) {
 		}
 		for _, r := range page.Registrations {
 			if c.held[r.String()] != r.Revision {
-				t.Errorf("watcher %d has %s at %d; want %d", i, r.Key, c.held[r.Key.String()], r.Revision)
+				t.Errorf("watcher %d has %s at %d; want %d", i, r.Key, c.held[r.String()], r.Revision)
 			}
 		}
 	}

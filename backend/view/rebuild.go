@@ -165,20 +165,14 @@ func (c *core) relink() {
 	slices.SortFunc(rows, func(a, b *row) int { return compareRevisions(a.changed(), b.changed()) })
 	for _, r := range rows {
 		s, n := r.service, r.version.Load()
-		r.byRevision = links[*row]{}
 		s.chain(n.gone).add(r)
 		s.newest = n.shown
 		s.space.newest = n.shown
 	}
-	for _, sp := range c.spaces {
-		sp.services, sp.byNewest = chain[*service]{}, links[*space]{}
-	}
 	services := slices.SortedFunc(maps.Values(c.services), func(a, b *service) int { return compareRevisions(a.newest, b.newest) })
 	for _, s := range services {
-		s.byNewest = links[*service]{}
 		s.space.services.add(s)
 	}
-	c.recent = chain[*space]{}
 	for _, sp := range slices.SortedFunc(maps.Values(c.spaces), func(a, b *space) int { return compareRevisions(a.newest, b.newest) }) {
 		c.recent.add(sp)
 	}

@@ -46,7 +46,7 @@ func (w *Writer) Register(ctx context.Context, r backend.Registration, by backen
 		return backend.Registration{}, backend.Stamp{}, err
 	}
 	o, stamp, err := w.do(ctx, r.Key, by, decide)
-	return o.Registration, stamp, wrap("register", err)
+	return o.Registration, stamp, err
 }
 
 // Update is [backend.Backend.Update].
@@ -56,7 +56,7 @@ func (w *Writer) Update(ctx context.Context, key backend.Key, c backend.Change, 
 		return backend.Registration{}, backend.Stamp{}, err
 	}
 	o, stamp, err := w.do(ctx, key, by, decide)
-	return o.Registration, stamp, wrap("update", err)
+	return o.Registration, stamp, err
 }
 
 // Unregister is [backend.Backend.Unregister].
@@ -66,7 +66,7 @@ func (w *Writer) Unregister(ctx context.Context, key backend.Key, by backend.Wri
 		return backend.Removal{}, backend.Stamp{}, err
 	}
 	o, stamp, err := w.do(ctx, key, by, decide)
-	return o.Removal, stamp, wrap("unregister", err)
+	return o.Removal, stamp, err
 }
 
 func registering(r backend.Registration, by backend.Write) (decision, error) {
@@ -228,12 +228,4 @@ func operationOf(by backend.Write) string {
 // stampOf is the stamp of an answer that wrote nothing.
 func stampOf(o rules.Outcome, state rules.State) backend.Stamp {
 	return backend.Stamp{Revision: max(state.Revision, o.Registration.Revision, o.Removal.Revision), Epoch: state.Epoch}
-}
-
-// wrap says what was tried. The errors that are about a key name it themselves.
-func wrap(verb string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("%s: %w", verb, err)
 }

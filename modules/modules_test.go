@@ -5,6 +5,9 @@ import (
 	"log/slog"
 	"testing"
 
+	"go.uber.org/fx"
+	"go.uber.org/fx/fxtest"
+
 	"github.com/roostbus/roost/backend"
 	buspkg "github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
@@ -14,8 +17,6 @@ import (
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
-	"go.uber.org/fx"
-	"go.uber.org/fx/fxtest"
 )
 
 // world is what a program adds to the bundle.

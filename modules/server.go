@@ -1,12 +1,13 @@
 package modules
 
 import (
+	"go.uber.org/fx"
+
 	"github.com/roostbus/roost/modules/bus"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/registry"
 	"github.com/roostbus/roost/modules/store"
 	"github.com/roostbus/roost/modules/supervision"
-	"go.uber.org/fx"
 )
 
 // Server is a whole node. It needs a config.Server, a config.Version, a *slog.Logger, and a

@@ -55,11 +55,11 @@ type session struct {
 }
 
 // show prints what people read, unless the raw replies were asked for, or nothing.
-func (s *session) show(print func(io.Writer) error) error {
+func (s *session) show(write func(io.Writer) error) error {
 	if s.JSON || s.Quiet {
 		return nil
 	}
-	return print(s.out)
+	return write(s.out)
 }
 
 // with connects and runs f within the timeout. In JSON mode every reply that f brings

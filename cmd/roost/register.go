@@ -85,7 +85,7 @@ func (s *registerSettings) registration(service string) (client.Registration, er
 	if r.Weight, err = s.weight(); err != nil {
 		return r, err
 	}
-	if r.Status, err = backend.ParseStatus(s.content.Status); err != nil {
+	if r.Status, err = backend.ParseStatus(s.Status); err != nil {
 		return r, &usageError{err: err}
 	}
 	return r, nil

@@ -7,9 +7,10 @@ import (
 	"io"
 	"strings"
 
-	"github.com/roostbus/roost/modules/config"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/roostbus/roost/modules/config"
 )
 
 // program is what a process is given.
@@ -22,7 +23,7 @@ type program struct {
 
 // run carries out one command line and returns the exit code.
 func run(ctx context.Context, p program) int {
-	root := newRoot(&p)
+	root := newRoot(&p) //nolint:contextcheck // commands get ctx from ExecuteContext
 	root.SetArgs(p.args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

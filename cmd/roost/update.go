@@ -92,15 +92,15 @@ func (s *updateSettings) change() (client.Change, error) {
 	} else if s.Merge {
 		return c, usagef("--merge is about --meta, which is missing")
 	}
-	if s.content.Weight >= 0 {
+	if s.Weight >= 0 {
 		weight, err := s.weight()
 		if err != nil {
 			return c, err
 		}
 		c.Weight = &weight
 	}
-	if s.content.Status != "" {
-		status, err := backend.ParseStatus(s.content.Status)
+	if s.Status != "" {
+		status, err := backend.ParseStatus(s.Status)
 		if err != nil {
 			return c, &usageError{err: err}
 		}

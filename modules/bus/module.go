@@ -3,13 +3,14 @@ package bus
 import (
 	"log/slog"
 
+	"go.uber.org/fx"
+
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
-	"go.uber.org/fx"
 )
 
 // Module provides the registry's bus.Subjects and a running *server.Server.

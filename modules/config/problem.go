@@ -51,7 +51,7 @@ func oneOf(key, value string, allowed ...string) error {
 
 // placed fills in Where of every ProblemError in err.
 func placed(err error, origins map[string]string) error {
-	if many, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // each of the joined errors is placed, whatever wraps them
+	if many, ok := err.(interface{ Unwrap() []error }); ok {
 		var all []error
 		for _, one := range many.Unwrap() {
 			all = append(all, placed(one, origins))

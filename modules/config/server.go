@@ -6,11 +6,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"time"
 
-	"github.com/roostbus/roost/bus"
 	"github.com/spf13/pflag"
+
+	"github.com/roostbus/roost/bus"
 )
 
 // Server is what an operator sets of a node. Its zero value is not usable; start from
@@ -71,9 +73,8 @@ type Log struct {
 
 // The values of Server.Backend.
 const (
-	BackendHybrid  = "hybrid"  // the bucket, read from a view in memory
-	BackendDurable = "durable" // the bucket, read from the bucket
-	BackendMemory  = "memory"  // nothing is kept
+	BackendHybrid = "hybrid" // the bucket, read from a view in memory
+	BackendMemory = "memory" // nothing is kept
 )
 
 // Version is that of the program.
@@ -120,12 +121,15 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("tls-ca", "", "`FILE` of the certificate authority for --nats-url")
 	fs.String("tls-cert", "", "`FILE` of the client certificate for --nats-url")
 	fs.String("tls-key", "", "`FILE` of the client certificate's key for --nats-url")
-	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|durable (kept, read from the store)|memory (not kept)")
+	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|memory (not kept)")
 	fs.Bool("new-epoch", false, "once, after a store directory was restored from a copy")
 	fs.Int("replicas", d.Replicas, "how many servers of --nats-url keep the bucket: 1|3|5")
 	fs.String("log-level", d.Level, "debug|info|warn|error")
 	fs.String("log-format", d.Format, "text|json, on standard error")
 }
+
+// serverName is what NATS takes as the name of a server, and a readable one.
+var serverName = regexp.MustCompile(`^[^\s\pC]{1,128}$`)
 
 // Embedded reports whether the NATS server runs in this process.
 func (s *Server) Embedded() bool { return s.URL == "" }
@@ -139,16 +143,16 @@ func (s *Server) Validate() error {
 	return errors.Join(
 		problemOf("prefix", prefixErr),
 		oneOf("sync", s.Sync, SyncInterval, SyncAlways),
-		oneOf("backend", s.Backend, BackendHybrid, BackendDurable, BackendMemory),
+		oneOf("backend", s.Backend, BackendHybrid, BackendMemory),
 		oneOf("log_level", s.Level, "debug", "info", "warn", "error"),
 		oneOf("log_format", s.Format, "text", "json"),
 		oneOf("replicas", strconv.Itoa(s.Replicas), "1", "3", "5"),
 		s.validateListen(),
 		check("replicas", s.Replicas == 1 || !s.Embedded(), "the embedded NATS is one server; more than 1 needs nats_url"),
-		check("server_name", s.Node != "" && len(s.Node) <= 128, "must be 1 to 128 bytes long"),
+		check("server_name", serverName.MatchString(s.Node), "must be 1 to 128 characters without spaces"),
 		check("stop_timeout", s.StopTimeout >= time.Second, "must be at least 1s"),
 		check("store_dir", s.StoreDir != "" || !s.Kept(), "must be given"),
-		check("nats_url", s.TLS.Cert == "" || s.TLS.Key != "", "tls_cert needs tls_key"),
+		check("tls_cert", (s.Cert == "") == (s.Key == ""), "belongs together with tls_key"),
 		check("nats_url", !s.TrustedClients || s.Embedded(), "trusted_clients is about the embedded NATS and cannot be given with nats_url"),
 	)
 }

@@ -78,7 +78,7 @@ func (s Sources) environ(origins map[string]string) koanf.Provider {
 			}
 			value, err := parse(f, text)
 			if err != nil {
-				return "", nil //nolint:nilerr // checkEnviron reports it
+				return "", nil // checkEnviron reports it
 			}
 			key := Key(f.Name)
 			origins[key] = name

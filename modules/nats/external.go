@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	natsgo "github.com/nats-io/nats.go"
+
 	"github.com/roostbus/roost/modules/config"
 )
 
@@ -44,7 +45,7 @@ func credentials(c config.NATS) ([]natsgo.Option, error) {
 		opts = append(opts, natsgo.RootCAs(c.CA))
 	}
 	if c.Cert != "" {
-		opts = append(opts, natsgo.ClientCert(c.Cert, c.TLS.Key))
+		opts = append(opts, natsgo.ClientCert(c.Cert, c.Key))
 	}
 	return opts, nil
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 
 	natsgo "github.com/nats-io/nats.go"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/modules/config"
 )

@@ -3,9 +3,10 @@ package nats
 import (
 	"log/slog"
 
+	"go.uber.org/fx"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/modules/config"
-	"go.uber.org/fx"
 )
 
 // Module provides a *Link, and closes it when all that uses it has stopped.

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/roostbus/roost/bus"
 )
 

@@ -3,12 +3,13 @@ package registry
 import (
 	"log/slog"
 
+	"go.uber.org/fx"
+
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/backend/hybrid"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules/supervision"
-	"go.uber.org/fx"
 )
 
 // Module provides the backend.Backend.

@@ -5,13 +5,14 @@ import (
 	"fmt"
 	"log/slog"
 
+	"go.uber.org/fx"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
-	"go.uber.org/fx"
 )
 
 // Module provides the kvstore.Store, its Tail and the Guard of its epoch.

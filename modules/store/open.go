@@ -37,15 +37,9 @@ func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects,
 // announce has the changes of a store published that no JetStream publishes.
 func announce(c config.Server, link *nats.Link, s bus.Subjects, tail *kvstore.Tail, log *slog.Logger) {
 	if !c.Kept() {
-		tail.Subscribe("", publisher{server.NewPublisher(link.Writing, s, log)})
+		tail.Subscribe("", server.NewPublisher(link.Writing, s, log))
 	}
 }
-
-// publisher is a kvstore.Subscriber that cares for single changes only.
-type publisher struct{ *server.Publisher }
-
-// Advance implements [kvstore.Subscriber].
-func (publisher) Advance(uint64) {}
 
 func newGuard(c config.Server, store kvstore.Store, memory epoch.Memory, log *slog.Logger) (*epoch.Guard, error) {
 	opts := []epoch.Option{epoch.WithLogger(log)}

@@ -9,8 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/roostbus/roost/bus"
 	"github.com/thejerf/suture/v4"
+
+	"github.com/roostbus/roost/bus"
 )
 
 // The limits of restarting.

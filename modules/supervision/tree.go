@@ -11,8 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/roostbus/roost/bus"
 	"github.com/thejerf/suture/v4"
+
+	"github.com/roostbus/roost/bus"
 )
 
 // Tree runs services. It is the one place where the process's own context begins.
@@ -84,7 +85,7 @@ func (t *Tree) begin(ctx context.Context) error {
 	t.ended = make(chan struct{})
 	go func() {
 		defer close(t.ended)
-		<-result
+		<-result //nolint:errcheck // that the tree has ended is all there is to know
 	}()
 	return nil
 }

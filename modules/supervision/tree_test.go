@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/modules/supervision"
 )

@@ -1,0 +1,91 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/bus"
+)
+
+// Config says what to measure, for how long, and where.
+type Config struct {
+	Only          []string      // ids of cells; none means all
+	Duration      time.Duration // of each side in each round
+	Rounds        int
+	Connections   int // that the load comes over at most
+	Registrations int // that are there before reads are measured
+	BatchSize     int // operations in one batch
+
+	// Server is where a registry is. With "" one is started.
+	Server string
+	// Options are how to connect to Server.
+	Options []nats.Option
+	// Prefix is that of Server's subjects.
+	Prefix string
+	// Timeout bounds one request.
+	Timeout time.Duration
+
+	// Program starts this program again: as a registry with the arguments "serve …", as
+	// the other end of the baselines with Responder.
+	Program Program
+	// Version is that of the program.
+	Version string
+	// Progress is told what is being done, a few times a second. It may be nil.
+	Progress func(what string)
+}
+
+// Program says how to start this program again.
+type Program struct {
+	Path      string
+	Environ   []string
+	Responder []string // arguments
+}
+
+// DefaultConfig returns what the command line begins with.
+func DefaultConfig() Config {
+	return Config{
+		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, BatchSize: 250,
+		Prefix: bus.DefaultPrefix, Timeout: 10 * time.Second,
+	}
+}
+
+// maxRound keeps what one round remembers of its latencies within memory.
+const maxRound = time.Minute
+
+// Validate reports everything that is wrong, joined.
+func (c *Config) Validate() error {
+	var errs []error
+	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+	for _, id := range c.Only {
+		if !slices.ContainsFunc(cells(), func(known Cell) bool { return known.ID == id }) {
+			wrong("only: %q is none of %s", id, strings.Join(IDs(), ", "))
+		}
+	}
+	if c.Duration < time.Millisecond || c.Duration > maxRound {
+		wrong("duration %v: must be 1ms to %v", c.Duration, maxRound)
+	}
+	if c.Rounds < 1 {
+		wrong("rounds %d: must be at least 1", c.Rounds)
+	}
+	if c.Connections < 1 {
+		wrong("connections %d: must be at least 1", c.Connections)
+	}
+	if c.Registrations < serviceSize {
+		wrong("registrations %d: must be at least %d", c.Registrations, serviceSize)
+	}
+	if c.BatchSize < 1 || c.BatchSize > 1000 {
+		wrong("batch_size %d: must be 1 to 1000", c.BatchSize)
+	}
+	if c.Timeout <= 0 {
+		wrong("timeout %v: must be positive", c.Timeout)
+	}
+	if _, err := bus.NewSubjects(c.Prefix); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}

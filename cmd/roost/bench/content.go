@@ -1,0 +1,148 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+// content is what is registered: with names, times and revisions about 300 bytes.
+const content = `"endpoints":{"http":"http://10.20.30.40:8080"},"metadata":{"version":"2.1.0","region":"eu-west","zone":"b"}`
+
+// serviceSize is how many instances a service has.
+const serviceSize = 100
+
+// key returns the n-th key of the run.
+func (w *World) key(n int) backend.Key {
+	return backend.Key{
+		Namespace: w.scratch,
+		Service:   "service-" + strconv.Itoa(n/serviceSize),
+		Instance:  "i-" + strconv.Itoa(n%serviceSize),
+	}
+}
+
+// populate registers the keys below n, in batches.
+func (w *World) populate(ctx context.Context, n int) error {
+	w.cleanups = append(w.cleanups, w.removeAll)
+	const size = 500
+	return each((n+size-1)/size, func(batch int) error {
+		first := batch * size
+		count := min(size, n-first)
+		answer, err := w.ask(batch, w.batchSubject(), w.batchBody(nil, first, count))
+		if err != nil {
+			return err
+		}
+		return errors.Join(checkBatch(answer, count), context.Cause(ctx))
+	})
+}
+
+func (w *World) batchSubject() string {
+	return w.subjects.OfScope(bus.VerbBatch, backend.Scope{Namespace: w.scratch})
+}
+
+// batchBody appends a batch that registers count keys from the first on.
+func (w *World) batchBody(b []byte, first, count int) []byte {
+	b = append(b, `{"operations":[`...)
+	for n := first; n < first+count; n++ {
+		if n > first {
+			b = append(b, ',')
+		}
+		b = append(b, `{"op":"register","service":"service-`...)
+		b = strconv.AppendInt(b, int64(n/serviceSize), 10)
+		b = append(b, `","instance":"i-`...)
+		b = strconv.AppendInt(b, int64(n%serviceSize), 10)
+		b = append(append(append(b, `",`...), content...), '}')
+	}
+	return append(b, `]}`...)
+}
+
+// checkBatch checks that count operations were done, one revision each.
+func checkBatch(answer []byte, count int) error {
+	var reply bus.BatchReply
+	if err := json.Unmarshal(answer, &reply); err != nil {
+		return fmt.Errorf("reply to a batch: %w", err)
+	}
+	if len(reply.Results) != count {
+		return fmt.Errorf("reply to a batch of %d: %d results", count, len(reply.Results))
+	}
+	for _, r := range reply.Results {
+		if r.Error != nil {
+			return r.Error
+		}
+		if r.Revision == 0 {
+			return errors.New("reply to a batch: a result without a revision")
+		}
+	}
+	return nil
+}
+
+// count asks how many registrations of the run there are.
+func (w *World) count() (int, error) {
+	answer, err := w.ask(0, w.subjects.OfScope(bus.VerbCount, backend.Scope{Namespace: w.scratch}), nil)
+	if err != nil {
+		return 0, err
+	}
+	var reply bus.CountReply
+	err = json.Unmarshal(answer, &reply)
+	return reply.Count, err
+}
+
+// removeAll unregisters everything of the run.
+func (w *World) removeAll(ctx context.Context) error {
+	scope := backend.Scope{Namespace: w.scratch}
+	for ctx.Err() == nil {
+		answer, err := w.ask(0, w.subjects.OfScope(bus.VerbList, scope), []byte(`{"limit":1000}`))
+		if err != nil {
+			return err
+		}
+		var page bus.ListReply
+		if err := json.Unmarshal(answer, &page); err != nil {
+			return err
+		}
+		if len(page.Registrations) == 0 {
+			return nil
+		}
+		var batch bus.BatchRequest
+		for _, r := range page.Registrations {
+			batch.Operations = append(batch.Operations, bus.BatchOperation{
+				Op: "unregister", Identity: bus.Identity{Service: &r.Service, Instance: &r.Instance},
+			})
+		}
+		body, err := json.Marshal(batch)
+		if err != nil {
+			return err
+		}
+		if _, err := w.ask(0, w.batchSubject(), body); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+// each calls f for 0 to n-1, a few at once, and returns the errors.
+func each(n int, f func(i int) error) error {
+	next := make(chan int)
+	errs := make([]error, 16)
+	var workers sync.WaitGroup
+	for worker := range errs {
+		workers.Go(func() {
+			for i := range next {
+				if errs[worker] == nil {
+					errs[worker] = f(i)
+				}
+			}
+		})
+	}
+	for i := range n {
+		next <- i
+	}
+	close(next)
+	workers.Wait()
+	return errors.Join(errs...)
+}

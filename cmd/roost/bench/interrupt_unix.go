@@ -1,0 +1,13 @@
+//go:build unix
+
+package bench
+
+import (
+	"os"
+	"syscall"
+)
+
+// interrupt asks a process to stop.
+func interrupt(p *os.Process) {
+	_ = p.Signal(syscall.SIGTERM) // fails only if it has stopped
+}

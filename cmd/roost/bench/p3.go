@@ -1,0 +1,151 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+)
+
+// registerCell is P3.
+func registerCell() Cell {
+	return Cell{
+		ID: "P3", Unit: "registers",
+		About:    "register of a new, permanent instance",
+		Baseline: "an echo with replies of the same size, then a raw Create in a bucket like the registry's, with one ordered consumer",
+		Prepare:  prepareRegister,
+	}
+}
+
+func prepareRegister(ctx context.Context, w *World) ([]Case, error) {
+	w.cleanups = append(w.cleanups, w.removeAll)
+	first, size, stored, err := w.firstRegister()
+	if err != nil {
+		return nil, err
+	}
+	raw, err := w.newBucket(ctx)
+	if err != nil {
+		return nil, err
+	}
+	echo, answer, err := w.echo(size)
+	if err != nil {
+		return nil, err
+	}
+	var registered, created counter
+	registered.add(first, nil)
+	w.check(func(context.Context) error { return registered.compare(w.count()) })
+	w.check(func(ctx context.Context) error { return created.compare(raw.count(ctx)) })
+	body := []byte("{" + content + "}")
+	roost := Side{Do: func(_ context.Context, worker int) (int, error) {
+		key := w.key(registered.next())
+		return registered.add(1, w.register(worker, key, body))
+	}}
+	bare := Side{Do: func(ctx context.Context, worker int) (int, error) {
+		key := w.key(created.next()).String()
+		if got, err := w.ask(worker, echo+"."+key, body); err != nil || !bytes.Equal(got, answer) {
+			return created.add(0, errors.Join(err, wrongUnless(bytes.Equal(got, answer))))
+		}
+		ctx, cancel := context.WithTimeout(ctx, w.c.Timeout)
+		defer cancel()
+		_, err := raw.kv(worker).Create(ctx, "event."+key, stored)
+		return created.add(1, err)
+	}}
+	return []Case{
+		{InFlight: 1, Roost: roost, Bare: bare, Budget: Budget{P50: 1.6}},
+		{InFlight: 16, Roost: roost, Bare: bare},
+		{InFlight: 64, Roost: roost, Bare: bare, Budget: Budget{Rate: 0.65}},
+		{InFlight: 256, Roost: roost, Bare: bare},
+	}, nil
+}
+
+// firstRegister registers one instance, and returns how large the reply was and what is
+// stored of such a registration.
+func (w *World) firstRegister() (n, size int, stored []byte, err error) {
+	key := backend.Key{Namespace: w.scratch, Service: "first", Instance: "i-0"}
+	m, err := w.clients[0].Request(w.subjects.OfKey(bus.VerbRegister, key), []byte("{"+content+"}"), w.c.Timeout)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	answer, err := answerOf(m)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	r, err := backend.ParseRegistration(answer)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	if r.Key != key || !bytes.Contains(answer, []byte(content)) {
+		return 0, 0, nil, fmt.Errorf("a register of %s was answered with %s", key, answer)
+	}
+	r.CreatedRevision = 0
+	return 1, sizeOf(m), r.AppendStored(nil), nil
+}
+
+// register registers key and checks that the answer is about it.
+func (w *World) register(worker int, key backend.Key, body []byte) error {
+	answer, err := w.ask(worker, w.subjects.OfKey(bus.VerbRegister, key), body)
+	if err != nil {
+		return err
+	}
+	var room [160]byte
+	want := append(append(append(room[:0], `{"namespace":"`...), key.Namespace...), `","service":"`...)
+	want = append(append(append(want, key.Service...), `","instance":"`...), key.Instance...)
+	return wrongUnless(bytes.HasPrefix(answer, want) && bytes.Contains(answer, revisionField))
+}
+
+var revisionField = []byte(`"revision":`)
+
+func wrongUnless(right bool) error {
+	if right {
+		return nil
+	}
+	return errWrongAnswer
+}
+
+// counter draws keys and counts what was written.
+type counter struct{ drawn, written, doubtful atomic.Int64 }
+
+func (c *counter) next() int { return int(c.drawn.Add(1)) - 1 }
+
+// take draws n keys that follow each other, and returns the first.
+func (c *counter) take(n int) int { return int(c.drawn.Add(int64(n))) - n }
+
+// add notes what n writes came to, and returns it.
+func (c *counter) add(n int, err error) (int, error) {
+	if err != nil {
+		c.doubtful.Add(int64(max(n, 1)))
+		return 0, err
+	}
+	c.written.Add(int64(n))
+	return n, nil
+}
+
+// compare reports that there is not what was written.
+func (c *counter) compare(there int, err error) error {
+	written, doubtful := int(c.written.Load()), int(c.doubtful.Load())
+	if err == nil && (there < written || there > written+doubtful) {
+		err = fmt.Errorf("%d were acknowledged and %d not, and there are %d", written, doubtful, there)
+	}
+	return err
+}
+
+// untilSeen repeats a comparison that may be ahead of a view, until it succeeds.
+func untilSeen(ctx context.Context, compare func() error) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		if err = compare(); err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}

@@ -1,0 +1,139 @@
+package bench
+
+import (
+	"fmt"
+	"time"
+)
+
+// Report is what a run came to. It is also its JSON.
+type Report struct {
+	Version  string  `json:"version"`
+	Go       string  `json:"go"`
+	NATS     string  `json:"nats_server"`
+	NATSGo   string  `json:"nats_go"`
+	Machine  Machine `json:"machine"`
+	Settings `json:"settings"`
+	Cells    []CellReport `json:"cells"`
+}
+
+// Settings are those of a run.
+type Settings struct {
+	Server        string `json:"server"`
+	Prefix        string `json:"prefix"`
+	DurationMs    int64  `json:"duration_ms"`
+	Rounds        int    `json:"rounds"`
+	Connections   int    `json:"connections"`
+	Registrations int    `json:"registrations"`
+	BatchSize     int    `json:"batch_size"`
+}
+
+// CellReport is what a cell came to.
+type CellReport struct {
+	ID       string       `json:"id"`
+	About    string       `json:"about"`
+	Baseline string       `json:"baseline"`
+	Unit     string       `json:"unit"`
+	Cases    []CaseReport `json:"cases"`
+}
+
+// CaseReport is what a case came to. Ratios are medians of those of each round.
+type CaseReport struct {
+	InFlight  int        `json:"in_flight"`
+	Roost     SideReport `json:"roost"`
+	Bare      SideReport `json:"bare"`
+	RateRatio float64    `json:"rate_ratio"`
+	// RateRatios are the rounds' own: their spread says how quiet the machine was.
+	RateRatios []float64 `json:"rate_ratios"`
+	P50Ratio   float64   `json:"p50_ratio"`
+	Budget     Budget    `json:"budget,omitzero"`
+	Met        *bool     `json:"met,omitempty"` // none without a budget
+}
+
+// SideReport is what one side came to, medians over the rounds.
+type SideReport struct {
+	PerSecond float64 `json:"per_second"`
+	P50Us     float64 `json:"p50_us"`
+	P99Us     float64 `json:"p99_us"`
+	// CPUUs is the CPU time of each process per unit, over all rounds, where it is known.
+	CPUUs  map[string]float64 `json:"cpu_us"`
+	Units  int64              `json:"units"`
+	Failed int64              `json:"failed"`
+	Error  string             `json:"error,omitempty"` // the first
+}
+
+// Errors returns how many operations failed, in all.
+func (r *Report) Errors() (n int64) {
+	for _, c := range r.Cells {
+		for _, k := range c.Cases {
+			n += k.Roost.Failed + k.Bare.Failed
+		}
+	}
+	return n
+}
+
+// Missed returns which budgets were missed, for people.
+func (r *Report) Missed() (missed []string) {
+	for _, c := range r.Cells {
+		for _, k := range c.Cases {
+			if k.Met != nil && !*k.Met {
+				missed = append(missed, fmt.Sprintf("%s at %d in flight", c.ID, k.InFlight))
+			}
+		}
+	}
+	return missed
+}
+
+func (m *measurement) report() CellReport {
+	r := CellReport{ID: m.cell.ID, About: m.cell.About, Baseline: m.cell.Baseline, Unit: m.cell.Unit}
+	for i := range m.cases {
+		r.Cases = append(r.Cases, m.caseReport(&m.cases[i], m.rounds[i]))
+	}
+	return r
+}
+
+func (m *measurement) caseReport(k *Case, rounds []round) CaseReport {
+	var roost, bare []*sample
+	var rates, p50s []float64
+	for _, r := range rounds {
+		roost, bare = append(roost, r.roost), append(bare, r.bare)
+		rates = append(rates, ratio(r.roost.rate(), r.bare.rate()))
+		p50s = append(p50s, ratio(float64(r.roost.p50), float64(r.bare.p50)))
+	}
+	c := CaseReport{
+		InFlight: k.InFlight, Roost: m.sideReport(roost), Bare: m.sideReport(bare),
+		RateRatio: medianFloat(rates), RateRatios: rates, P50Ratio: medianFloat(p50s), Budget: k.Budget,
+	}
+	if k.Budget != (Budget{}) {
+		met := c.Roost.Failed == 0 && c.RateRatio >= k.Budget.Rate && (k.Budget.P50 == 0 || c.P50Ratio <= k.Budget.P50)
+		c.Met = &met
+	}
+	return c
+}
+
+func (m *measurement) sideReport(samples []*sample) SideReport {
+	r := SideReport{CPUUs: make(map[string]float64)}
+	var rates []float64
+	var p50s, p99s []time.Duration
+	var cpu [processes]time.Duration
+	for _, s := range samples {
+		rates, p50s, p99s = append(rates, s.rate()), append(p50s, s.p50), append(p99s, s.p99)
+		r.Units += s.units
+		r.Failed += s.failed
+		if s.firstError != nil && r.Error == "" {
+			r.Error = s.firstError.Error()
+		}
+		for p := range cpu {
+			cpu[p] += s.cpu[p]
+		}
+	}
+	r.PerSecond = medianFloat(rates)
+	r.P50Us, r.P99Us = microseconds(medianDuration(p50s)), microseconds(medianDuration(p99s))
+	for p := range cpu {
+		if m.w.known(p) {
+			r.CPUUs[processNames[p]] = ratio(microseconds(cpu[p]), float64(r.Units))
+		}
+	}
+	return r
+}
+
+func microseconds(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }

@@ -1,0 +1,124 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Run measures what c asks for.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	report := newReport(&c)
+	for _, cell := range cells() {
+		if len(c.Only) > 0 && !slices.Contains(c.Only, cell.ID) {
+			continue
+		}
+		result, err := runCell(ctx, &c, cell, report)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", cell.ID, err)
+		}
+		report.Cells = append(report.Cells, result)
+	}
+	return report, nil
+}
+
+// runCell measures one cell in a world of its own, so that none is slower for what those
+// before it have left behind.
+func runCell(ctx context.Context, c *Config, cell Cell, report *Report) (result CellReport, err error) {
+	c.Progress(cell.ID + ": setting up")
+	w, err := open(ctx, c)
+	if err != nil {
+		return result, err
+	}
+	defer func() { err = errors.Join(err, w.close(ctx)) }()
+	report.NATS, report.Prefix = w.clients[0].ConnectedServerVersion(), c.Prefix
+	cases, err := cell.Prepare(ctx, w)
+	if err != nil {
+		return result, err
+	}
+	m := measurement{w: w, c: c, cell: &cell, cases: cases, rounds: make([][]round, len(cases))}
+	if err := m.run(ctx); err != nil {
+		return result, err
+	}
+	return m.report(), nil
+}
+
+// round is what both sides of a case did in one round.
+type round struct{ roost, bare *sample }
+
+type measurement struct {
+	w      *World
+	c      *Config
+	cell   *Cell
+	cases  []Case
+	rounds [][]round // by case
+}
+
+// warmUp is the share of a round that each side runs beforehand, uncounted.
+const warmUp = 4
+
+func (m *measurement) run(ctx context.Context) error {
+	for i := range m.cases {
+		m.c.Progress(m.cell.ID + ": warming up")
+		k := &m.cases[i]
+		for _, side := range []Side{k.Roost, k.Bare} {
+			if _, err := m.side(ctx, side, k.InFlight, m.c.Duration/warmUp); err != nil {
+				return err
+			}
+		}
+	}
+	for r := range m.c.Rounds {
+		for j := range m.cases {
+			i := (j + r) % len(m.cases)
+			m.c.Progress(fmt.Sprintf("%s: round %d of %d, %d in flight", m.cell.ID, r+1, m.c.Rounds, m.cases[i].InFlight))
+			both, err := m.round(ctx, &m.cases[i], r%2 == 1)
+			if err != nil {
+				return err
+			}
+			m.rounds[i] = append(m.rounds[i], both)
+		}
+	}
+	return nil
+}
+
+// round drives both sides of k one after the other, the baseline first if so asked.
+func (m *measurement) round(ctx context.Context, k *Case, bareFirst bool) (both round, err error) {
+	order := []func() error{
+		func() (err error) { both.roost, err = m.side(ctx, k.Roost, k.InFlight, m.c.Duration); return err },
+		func() (err error) { both.bare, err = m.side(ctx, k.Bare, k.InFlight, m.c.Duration); return err },
+	}
+	if bareFirst {
+		slices.Reverse(order)
+	}
+	for _, f := range order {
+		if err := f(); err != nil {
+			return both, err
+		}
+	}
+	return both, nil
+}
+
+// settle is how long what one side has left to do may go on before the other begins.
+const settle = 20 * time.Millisecond
+
+func (m *measurement) side(ctx context.Context, side Side, inFlight int, d time.Duration) (*sample, error) {
+	select {
+	case <-time.After(settle):
+	case <-ctx.Done():
+	}
+	before := m.w.cpu()
+	s := drive(ctx, side, inFlight, d)
+	after := m.w.cpu()
+	for p := range s.cpu {
+		s.cpu[p] = after[p] - before[p]
+	}
+	return s, context.Cause(ctx)
+}

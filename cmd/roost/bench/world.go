@@ -1,0 +1,186 @@
+package bench
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/bus"
+)
+
+// World is a registry, a baseline, and connections to both.
+type World struct {
+	c        *Config
+	subjects bus.Subjects
+	// Scratch is the namespace of what is registered, and what the baseline's subjects
+	// begin with.
+	scratch string
+	clients []*nats.Conn
+	pids    [processes]int // 0 where not known
+
+	dir       string // of the registry that was started
+	started   *process
+	responder *process
+	checks    []func(context.Context) error
+	cleanups  []func(context.Context) error
+}
+
+// open starts what c asks for and connects to it.
+func open(ctx context.Context, c *Config) (w *World, err error) {
+	w = &World{c: c, scratch: "bench-" + strings.ToLower(rand.Text()[:10])}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, w.close(ctx))
+		}
+	}()
+	if w.subjects, err = bus.NewSubjects(c.Prefix); err != nil {
+		return w, err
+	}
+	url := c.Server
+	if url == "" {
+		if url, err = w.serve(ctx); err != nil {
+			return w, err
+		}
+	}
+	for range c.Connections {
+		nc, err := nats.Connect(url, append(c.Options, nats.Name("roost bench"), nats.NoReconnect())...)
+		if err != nil {
+			return w, fmt.Errorf("connect to %s: %w", url, err)
+		}
+		w.clients = append(w.clients, nc)
+	}
+	args := append(c.Program.Responder, "--server", url, "--subject", w.control())
+	if w.responder, _, err = c.Program.start(ctx, args...); err != nil {
+		return w, err
+	}
+	w.pids[client], w.pids[responder] = os.Getpid(), w.responder.cmd.Process.Pid
+	return w, nil
+}
+
+// serve starts a registry. Its clients are trusted, for the baselines need JetStream; the
+// registry's own connections are as restricted as ever.
+func (w *World) serve(ctx context.Context) (url string, err error) {
+	if w.dir, err = os.MkdirTemp("", "roost-bench-"); err != nil {
+		return "", err
+	}
+	w.started, url, err = w.c.Program.start(ctx, "serve", "--listen", "127.0.0.1:0", "--store-dir", w.dir,
+		"--prefix", w.c.Prefix, "--trusted-clients", "--log-level", "error")
+	if err != nil {
+		return "", err
+	}
+	w.pids[server] = w.started.cmd.Process.Pid
+	return url, nil
+}
+
+// check has what was measured be looked at as a whole, once it has been.
+func (w *World) check(f func(context.Context) error) { w.checks = append(w.checks, f) }
+
+// verify carries out the checks.
+func (w *World) verify(ctx context.Context) error {
+	for _, f := range w.checks {
+		if err := f(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// cleanTimeout bounds the clearing up behind a run on somebody's registry.
+const cleanTimeout = 2 * time.Minute
+
+// close ends what was started. In a registry that was there before, it removes what the
+// run has left behind.
+func (w *World) close(ctx context.Context) error {
+	var problems []error
+	if w.started == nil && len(w.clients) > 0 {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
+		defer cancel()
+		for _, f := range w.cleanups {
+			problems = append(problems, f(ctx))
+		}
+	}
+	for _, nc := range w.clients {
+		nc.Close()
+	}
+	for _, p := range []*process{w.responder, w.started} {
+		if p != nil {
+			problems = append(problems, p.stop())
+		}
+	}
+	if w.dir != "" {
+		problems = append(problems, os.RemoveAll(w.dir))
+	}
+	return errors.Join(problems...)
+}
+
+// client returns the connection of a worker.
+func (w *World) client(worker int) *nats.Conn { return w.clients[worker%len(w.clients)] }
+
+// control is the subject that the responder takes orders on.
+func (w *World) control() string { return w.scratch + ".control" }
+
+// order has the responder do something.
+func (w *World) order(o order) error {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	m, err := w.clients[0].Request(w.control(), body, w.c.Timeout)
+	switch {
+	case err != nil:
+		return fmt.Errorf("the baseline's responder: %w", err)
+	case len(m.Data) > 0:
+		return fmt.Errorf("the baseline's responder: %s", m.Data)
+	}
+	return nil
+}
+
+// echo has requests on subjects that begin with a new one be answered by size bytes. It
+// returns that beginning and the answer.
+func (w *World) echo(size int) (subject string, answer []byte, err error) {
+	subject = fmt.Sprintf("%s.echo.%s", w.scratch, strings.ToLower(rand.Text()[:6]))
+	return subject, filler(size), w.order(order{Echo: subject, Size: size})
+}
+
+// ask sends a request over the connection of a worker and returns what came back.
+func (w *World) ask(worker int, subject string, body []byte) ([]byte, error) {
+	m, err := w.client(worker).Request(subject, body, w.c.Timeout)
+	if err != nil {
+		return nil, err
+	}
+	return answerOf(m)
+}
+
+// answerOf returns the body of a reply, or the failure that it is.
+func answerOf(m *nats.Msg) ([]byte, error) {
+	if len(m.Header) == 0 || m.Header.Get(bus.HeaderErrorCode) == "" {
+		return m.Data, nil
+	}
+	var failure bus.Error
+	if err := json.Unmarshal(m.Data, &failure); err != nil {
+		return nil, fmt.Errorf("failed reply %s: %w", m.Header.Get(bus.HeaderError), err)
+	}
+	return nil, &failure
+}
+
+// sizeOf returns how many bytes a reply has, headers included.
+func sizeOf(m *nats.Msg) int {
+	size := len(m.Data)
+	if len(m.Header) == 0 {
+		return size
+	}
+	size += len("NATS/1.0\r\n\r\n")
+	for name, values := range m.Header {
+		for _, v := range values {
+			size += len(name) + len(": ") + len(v) + len("\r\n")
+		}
+	}
+	return size
+}

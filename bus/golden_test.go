@@ -83,8 +83,10 @@ func messages(t *testing.T) map[string]any {
 		"request_services": bus.ServicesRequest{Paging: bus.Paging{Limit: ptr(100)}},
 		"request_batch": bus.BatchRequest{Atomic: true, Operations: []bus.BatchOperation{
 			{Op: "register", Identity: bus.Identity{Service: ptr("payments"), Instance: ptr("i-1")}, Content: content},
-			{Op: "update", Identity: bus.Identity{Service: ptr("orders"), Instance: ptr("i-1")},
-				Content: bus.ContentOfChange(backend.Change{Weight: ptr(uint16(50))})},
+			{
+				Op: "update", Identity: bus.Identity{Service: ptr("orders"), Instance: ptr("i-1")},
+				Content: bus.ContentOfChange(backend.Change{Weight: ptr(uint16(50))}),
+			},
 			{Op: "unregister", Identity: bus.Identity{Service: ptr("leader")}, Reason: "moved"},
 		}},
 		"request_health": bus.HealthRequest{},

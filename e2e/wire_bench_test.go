@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -17,7 +17,11 @@ import (
 // BenchmarkWire compares requests of the registry with those of a bare, queue-subscribed
 // echo on the same NATS server whose replies have the same size. The two are driven in
 // turn, in short rounds, because only ratios of one run mean anything on a shared machine.
-// It reports the median ratio of their rates, and of their median latencies.
+// It reports the median ratios of their rates, of their median latencies, and of the
+// processor time that the whole process (NATS server, clients and registry) uses for a
+// request of the echo and of the registry; the last one stands still on a busy machine.
+// Metrics ending in "-h" compare with an echo whose replies have the same headers too:
+// what they are better by is what the protocol's headers cost.
 func BenchmarkWire(b *testing.B) {
 	const instances = 100
 	w := serveWire(b, fromMemory{wireBackend(b, backend.Nobody)}, 0, nil)
@@ -34,55 +38,66 @@ func BenchmarkWire(b *testing.B) {
 	} {
 		reply := w.must(b, nil, c.subject, "")
 		echo := inProcess(b, w.ns)
-		body := reply.Data
-		subject := "echo." + c.name
-		if _, err := echo.QueueSubscribe(subject, "q", func(m *nats.Msg) { echo.Publish(m.Reply, body) }); err != nil {
-			b.Fatal(err)
+		for subject, header := range map[string]nats.Header{"echo." + c.name: nil, "echo.headers." + c.name: reply.Header} {
+			_, err := echo.QueueSubscribe(subject, "q", func(m *nats.Msg) {
+				echo.PublishMsg(&nats.Msg{Subject: m.Reply, Header: header, Data: reply.Data})
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
 		}
 		if err := echo.Flush(); err != nil {
 			b.Fatal(err)
 		}
 		for _, n := range c.inFlight {
 			b.Run(fmt.Sprintf("%s/in-flight-%d", c.name, n), func(b *testing.B) {
-				compare(b, w, n, bus.DefaultPrefix+"."+c.subject, subject)
+				compare(b, w, n, bus.DefaultPrefix+"."+c.subject, "echo."+c.name, "echo.headers."+c.name)
 			})
 		}
 	}
 }
 
-// compare drives ours and bare in rounds in turn.
-func compare(b *testing.B, w *wireWorld, inFlight int, ours, bare string) {
+// compare drives ours and both echos in rounds in turn.
+func compare(b *testing.B, w *wireWorld, inFlight int, ours, bare, headers string) {
+	b.Helper()
 	const round = 200 * time.Millisecond
 	clients := make([]*nats.Conn, min(inFlight, 4))
 	for i := range clients {
 		clients[i] = w.ns.Connect(b)
 	}
-	drive(b, clients, inFlight, ours, round)
-	drive(b, clients, inFlight, bare, round)
-	var rates, latencies []float64
-	var ourRate, bareRate float64
-	for b.Loop() {
-		r1, l1 := drive(b, clients, inFlight, ours, round)
-		r2, l2 := drive(b, clients, inFlight, bare, round)
-		rates, latencies = append(rates, r1/r2), append(latencies, float64(l1)/float64(l2))
-		ourRate, bareRate = ourRate+r1, bareRate+r2
+	for _, subject := range []string{ours, bare, headers} {
+		drive(b, clients, inFlight, subject, round) // warms up
 	}
-	slices.Sort(rates)
-	slices.Sort(latencies)
-	b.ReportMetric(rates[len(rates)/2], "rate-ratio")
-	b.ReportMetric(latencies[len(latencies)/2], "p50-ratio")
-	b.ReportMetric(ourRate/float64(len(rates)), "ours/s")
-	b.ReportMetric(bareRate/float64(len(rates)), "bare/s")
+	ratios := map[string][]float64{}
+	for b.Loop() {
+		o := drive(b, clients, inFlight, ours, round)
+		for suffix, subject := range map[string]string{"": bare, "-h": headers} {
+			e := drive(b, clients, inFlight, subject, round)
+			ratios["rate-ratio"+suffix] = append(ratios["rate-ratio"+suffix], o.rate/e.rate)
+			ratios["p50-ratio"+suffix] = append(ratios["p50-ratio"+suffix], float64(o.median)/float64(e.median))
+			ratios["cpu-ratio"+suffix] = append(ratios["cpu-ratio"+suffix], float64(e.cpu)/float64(o.cpu))
+		}
+	}
+	for name, all := range ratios {
+		slices.Sort(all)
+		b.ReportMetric(all[len(all)/2], name)
+	}
 }
 
-// drive keeps inFlight requests in flight for a while and returns their rate and median.
-func drive(b *testing.B, clients []*nats.Conn, inFlight int, subject string, d time.Duration) (rate float64, median time.Duration) {
+// driven is what came of driving for a while.
+type driven struct {
+	rate   float64
+	median time.Duration // of the latencies
+	cpu    time.Duration // of this process, NATS and clients included, for one request
+}
+
+// drive keeps inFlight requests in flight for a while.
+func drive(b *testing.B, clients []*nats.Conn, inFlight int, subject string, d time.Duration) driven {
 	b.Helper()
-	var done atomic.Int64
 	var mu sync.Mutex
 	var took []time.Duration
 	var g sync.WaitGroup
-	begun := time.Now()
+	begun, spent := time.Now(), cpu(b)
 	for i := range inFlight {
 		g.Go(func() {
 			var mine []time.Duration
@@ -93,7 +108,6 @@ func drive(b *testing.B, clients []*nats.Conn, inFlight int, subject string, d t
 					return
 				}
 				mine = append(mine, time.Since(at))
-				done.Add(1)
 			}
 			mu.Lock()
 			took = append(took, mine...)
@@ -101,9 +115,23 @@ func drive(b *testing.B, clients []*nats.Conn, inFlight int, subject string, d t
 		})
 	}
 	g.Wait()
-	elapsed := time.Since(begun)
+	spent = cpu(b) - spent
 	slices.Sort(took)
-	return float64(done.Load()) / elapsed.Seconds(), took[len(took)/2]
+	return driven{
+		rate:   float64(len(took)) / time.Since(begun).Seconds(),
+		median: took[len(took)/2],
+		cpu:    spent / time.Duration(len(took)),
+	}
+}
+
+// cpu returns the processor time that this process has used so far.
+func cpu(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // fromMemory is a Backend that answers look-ups without conditions at once.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -121,9 +122,15 @@ func TestRawRequestsThatAreMalformedAreInvalidAndNameTheField(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ header, value string }{
-		{"Roost-Timeout-Ms", "0"}, {"Roost-Timeout-Ms", "-1"}, {"Roost-Timeout-Ms", "1.5"}, {"Roost-Timeout-Ms", "soon"},
-		{"Roost-Timeout-Ms", "86401001"}, {"Roost-Epoch", "x"}, {"Roost-Epoch", "4294967296"},
-		{"Roost-Request-Id", strings.Repeat("x", 65)}, {"Roost-Request-Id", "a\x01b"},
+		{"Roost-Timeout-Ms", "0"},
+		{"Roost-Timeout-Ms", "-1"},
+		{"Roost-Timeout-Ms", "1.5"},
+		{"Roost-Timeout-Ms", "soon"},
+		{"Roost-Timeout-Ms", "86401001"},
+		{"Roost-Epoch", "x"},
+		{"Roost-Epoch", "4294967296"},
+		{"Roost-Request-Id", strings.Repeat("x", 65)},
+		{"Roost-Request-Id", "a\x01b"},
 	} {
 		for _, subject := range []string{key, "registry.lookup.default.a.i", "registry.list"} {
 			if e := w.fail(t, bus.CodeInvalid, subject, "", c.header, c.value); e.Field != c.header {
@@ -160,12 +167,12 @@ func TestWhatIsTooLargeSaysTheLimit(t *testing.T) {
 
 func TestWhatABackendReturnsIsSentWithItsCode(t *testing.T) {
 	t.Parallel()
-	var answer error
+	var answer atomic.Pointer[error]
 	var log bytes.Buffer
 	b := &wiretap{
 		Backend:  wireBackend(t, backend.Nobody),
-		lookup:   func(context.Context, backend.Key) error { return answer },
-		register: func(context.Context, backend.Key) error { return answer },
+		lookup:   func(context.Context, backend.Key) error { return *answer.Load() },
+		register: func(context.Context, backend.Key) error { return *answer.Load() },
 	}
 	w := serveWire(t, b, 0, nil, server.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	for _, c := range []struct {
@@ -179,7 +186,7 @@ func TestWhatABackendReturnsIsSentWithItsCode(t *testing.T) {
 		{context.DeadlineExceeded, bus.CodeUnavailable, bus.CodeUnknownOutcome},
 		{errSecret, bus.CodeInternal, bus.CodeInternal},
 	} {
-		answer = c.err
+		answer.Store(&c.err)
 		w.fail(t, c.read, "registry.lookup.default.a.i", "")
 		e := w.fail(t, c.write, "registry.register.default.a.i", "")
 		if errors.Is(c.err, errSecret) && e.Message != bus.ErrInternal.Error() {

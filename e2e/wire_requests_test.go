@@ -141,7 +141,7 @@ func TestRawListsAndCountsSelectByScopeWhereFilterAndStatus(t *testing.T) {
 		reply := w.must(t, &list, "registry.list"+c.scope, c.body)
 		got := make([]string, 0, len(c.want))
 		for _, r := range list.Registrations {
-			got = append(got, r.Key.String())
+			got = append(got, r.String())
 		}
 		if diff := cmp.Diff(c.want, got); diff != "" || list.Next != "" {
 			t.Errorf("list%s %s: next %q (-want +got):\n%s", c.scope, c.body, list.Next, diff)
@@ -165,7 +165,7 @@ func TestRawListsAreWalkedPageByPage(t *testing.T) {
 		var list bus.ListReply
 		w.must(t, &list, "registry.list", fmt.Sprintf(`{"limit":4,"after":%q}`, after))
 		for _, r := range list.Registrations {
-			got = append(got, r.Key.String())
+			got = append(got, r.String())
 		}
 		pages++
 		if after = list.Next; after == "" {

@@ -24,7 +24,7 @@ type answer struct {
 // serve carries out r, replies, and forgets it. base is the parent of its context.
 func (s *Server) serve(base context.Context, r *request) {
 	a, err := s.carryOut(base, r, s.handle)
-	s.finish(r, a, err)
+	s.finish(base, r, a, err)
 }
 
 // servePromptly is serve for a request that is known not to wait. It reports whether r
@@ -34,15 +34,15 @@ func (s *Server) servePromptly(base context.Context, r *request) bool {
 	if errors.Is(err, errMayWait) {
 		return false
 	}
-	s.finish(r, a, err)
+	s.finish(base, r, a, err)
 	return true
 }
 
 // errMayWait is the answer of a prompt handler to what may have to wait.
 var errMayWait = errors.New("may have to wait")
 
-func (s *Server) finish(r *request, a answer, err error) {
-	code := s.conclude(r, a, err)
+func (s *Server) finish(ctx context.Context, r *request, a answer, err error) {
+	code := s.conclude(ctx, r, a, err)
 	if s.obs.watches() {
 		s.obs.Answered(r.to.name, code, time.Since(r.received))
 	}
@@ -56,7 +56,7 @@ func (s *Server) handle(base context.Context, r *request) (answer, error) {
 	}
 	ctx := &deadline{parent: base, at: r.received.Add(r.timeout)}
 	defer ctx.end()
-	return r.to.handle(ctx, r)
+	return r.to.handle(ctx, r) //nolint:contextcheck // deadline has base as its parent
 }
 
 // check reports what is wrong with r whatever it asks for.
@@ -84,21 +84,21 @@ func (s *Server) carryOut(base context.Context, r *request, handle func(context.
 }
 
 // conclude sends the reply and returns its code.
-func (s *Server) conclude(r *request, a answer, err error) bus.Code {
+func (s *Server) conclude(ctx context.Context, r *request, a answer, err error) bus.Code {
 	if err == nil {
 		header := s.stamps.ofWrite
 		if r.to.reads {
 			header = s.stamps.ofRead
 		}
-		if err = s.send(r, header(a.stamp), a.body); err == nil {
+		if err = s.send(ctx, r, header(a.stamp), a.body); err == nil {
 			r.to.stats.answered.Add(1)
 			return ""
 		}
 		err = s.oversize(r, len(a.body), err)
 	}
 	r.to.stats.failed.Add(1)
-	e := s.failure(r, err)
-	s.sendError(r, a.stamp, e)
+	e := s.failure(ctx, r, err)
+	s.sendError(ctx, r, a.stamp, e)
 	return e.Code
 }
 
@@ -106,7 +106,7 @@ func (s *Server) conclude(r *request, a answer, err error) bus.Code {
 var errOversize = errors.New("reply larger than max_payload")
 
 // send publishes a reply. A connection that is gone has nobody behind it to be told so.
-func (s *Server) send(r *request, header nats.Header, body []byte) error {
+func (s *Server) send(ctx context.Context, r *request, header nats.Header, body []byte) error {
 	if r.reply == "" {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (s *Server) send(r *request, header nats.Header, body []byte) error {
 	case errors.Is(err, nats.ErrMaxPayload):
 		return fmt.Errorf("%w: %w", errOversize, err)
 	default:
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "reply not sent",
+		s.log.LogAttrs(ctx, slog.LevelWarn, "reply not sent",
 			slog.String("subject", r.subject), slog.Any("err", err))
 		return nil
 	}
@@ -133,7 +133,7 @@ func (s *Server) oversize(r *request, size int, err error) error {
 }
 
 // sendError sends a failed reply, without the holder's registration if that is too much.
-func (s *Server) sendError(r *request, stamp backend.Stamp, e *bus.Error) {
+func (s *Server) sendError(ctx context.Context, r *request, stamp backend.Stamp, e *bus.Error) {
 	if r.reply == "" {
 		return
 	}
@@ -143,16 +143,16 @@ func (s *Server) sendError(r *request, stamp backend.Stamp, e *bus.Error) {
 	for _, shorter := range []func(){func() {}, func() { e.Holder = nil }, func() { *e = bus.Error{Code: e.Code} }} {
 		shorter()
 		body, err := encode(e)
-		if err == nil && !errors.Is(s.send(r, header, body), errOversize) {
+		if err == nil && !errors.Is(s.send(ctx, r, header, body), errOversize) {
 			return
 		}
 	}
-	s.log.LogAttrs(context.Background(), slog.LevelError, "no reply fits max_payload", slog.String("subject", r.subject))
+	s.log.LogAttrs(ctx, slog.LevelError, "no reply fits max_payload", slog.String("subject", r.subject))
 }
 
 // failure turns err into what is sent. A deadline that a Backend passed on as it came is
 // given the meaning that it has for the request.
-func (s *Server) failure(r *request, err error) *bus.Error {
+func (s *Server) failure(ctx context.Context, r *request, err error) *bus.Error {
 	e := bus.ErrorFrom(err)
 	if e.Code != bus.CodeInternal {
 		return e
@@ -164,7 +164,7 @@ func (s *Server) failure(r *request, err error) *bus.Error {
 		}
 		return bus.ErrorFrom(fmt.Errorf("%w: %w", meaning, err))
 	}
-	s.log.LogAttrs(context.Background(), slog.LevelError, "request failed",
+	s.log.LogAttrs(ctx, slog.LevelError, "request failed",
 		slog.String("subject", r.subject), slog.Any("err", err))
 	return e
 }

@@ -40,7 +40,7 @@ func (s *Server) batch(ctx context.Context, r *request) (answer, error) {
 		}
 		fill(results, operations, outcomes)
 	}
-	body, err := s.batchReply(r, results)
+	body, err := s.batchReply(ctx, r, results)
 	return answer{body: body, stamp: stamp}, err
 }
 
@@ -142,12 +142,12 @@ func fill(outcomes []outcome, operations []backend.Operation, results []backend.
 }
 
 // batchReply encodes outcomes, with as much of the errors' details as fits.
-func (s *Server) batchReply(r *request, outcomes []outcome) ([]byte, error) {
+func (s *Server) batchReply(ctx context.Context, r *request, outcomes []outcome) ([]byte, error) {
 	reply := bus.BatchReply{Results: make([]bus.BatchResult, len(outcomes))}
 	for i, o := range outcomes {
 		reply.Results[i] = o.result
 		if o.err != nil {
-			reply.Results[i].Error = s.failure(r, o.err)
+			reply.Results[i].Error = s.failure(ctx, r, o.err)
 		}
 	}
 	budget := s.budget()

@@ -33,11 +33,11 @@ func requests() map[string]func() any {
 	}
 }
 
-func goldenRequest(t testing.TB, name string) []byte {
-	t.Helper()
+func goldenRequest(tb testing.TB, name string) []byte {
+	tb.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "testdata", "golden", "request_"+name+".json"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return text
 }

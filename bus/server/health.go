@@ -16,7 +16,7 @@ func (s *Server) health(ctx context.Context, r *request) (answer, error) {
 	h, err := s.b.Health(ctx)
 	if err != nil {
 		h.Status = backend.Unhealthy
-		h.Problems = append(h.Problems, s.failure(r, err).Message)
+		h.Problems = append(h.Problems, s.failure(ctx, r, err).Message)
 	}
 	reply := bus.HealthReply{
 		Status: h.Status, Problems: h.Problems, Node: s.cfg.Node, Version: s.cfg.Version,

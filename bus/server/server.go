@@ -112,7 +112,7 @@ func (s *Server) addService(base context.Context, h *hands, closed chan struct{}
 		StatsHandler: s.endpointData,
 		DoneHandler:  func(micro.Service) { close(closed) },
 		ErrorHandler: func(_ micro.Service, e *micro.NATSError) {
-			s.log.LogAttrs(context.Background(), slog.LevelWarn, "subscription failed",
+			s.log.LogAttrs(base, slog.LevelWarn, "subscription failed",
 				slog.String("subject", e.Subject), slog.Any("err", e))
 		},
 	})
@@ -134,7 +134,7 @@ func (s *Server) addService(base context.Context, h *hands, closed chan struct{}
 func (s *Server) accept(base context.Context, h *hands, e *endpoint, m micro.Request) {
 	reply := m.Reply()
 	if s.forbidden(reply) {
-		s.misdirected(e, reply)
+		s.misdirected(base, e, reply)
 		return
 	}
 	if reply == "" && e.reads {
@@ -149,10 +149,10 @@ func (s *Server) accept(base context.Context, h *hands, e *endpoint, m micro.Req
 	case full:
 		e.stats.refused.Add(1)
 		s.obs.refused(e.name)
-		s.sendError(r, backend.Stamp{}, bus.ErrorFrom(&backend.LimitError{Quota: "requests", Limit: int64(s.cfg.MaxInFlight)}))
+		s.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(&backend.LimitError{Quota: "requests", Limit: int64(s.cfg.MaxInFlight)}))
 		s.release(r)
 	case closing:
-		s.sendError(r, backend.Stamp{}, bus.ErrorFrom(errStopping))
+		s.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(errStopping))
 		s.release(r)
 	case accepted:
 	}
@@ -173,11 +173,11 @@ func (s *Server) forbidden(reply string) bool {
 }
 
 // misdirected counts, and logs the first and then ever fewer.
-func (s *Server) misdirected(e *endpoint, reply string) {
+func (s *Server) misdirected(ctx context.Context, e *endpoint, reply string) {
 	n := e.stats.misdirected.Add(1)
 	s.obs.misdirected(e.name, reply)
 	if n&(n-1) == 0 {
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "request with a forbidden reply subject refused",
+		s.log.LogAttrs(ctx, slog.LevelWarn, "request with a forbidden reply subject refused",
 			slog.String("subject", e.subject), slog.String("reply", reply), slog.Int64("count", n))
 	}
 }

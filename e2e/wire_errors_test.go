@@ -141,6 +141,17 @@ func TestRawRequestsThatAreMalformedAreInvalidAndNameTheField(t *testing.T) {
 	w.must(t, nil, key, "", "Roost-Request-Id", strings.Repeat("é", 64), "Roost-Timeout-Ms", "86401000")
 }
 
+func TestAFailureBeforeAnyAnswerSaysHowFarTheNodeHasCome(t *testing.T) {
+	t.Parallel()
+	b := wireBackend(t, backend.Nobody)
+	key := backend.Key{Namespace: "default", Service: "a", Instance: "i"}
+	if _, _, err := b.Register(t.Context(), backend.Registration{Key: key}, backend.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	w := serveWire(t, b, 0, nil)
+	wantHeaders(t, w.ask(t, "registry.list", "{"), "1", "5", "")
+}
+
 func TestWhatIsTooLargeSaysTheLimit(t *testing.T) {
 	t.Parallel()
 	w := serveWire(t, wireBackend(t, backend.Nobody), 0, func(c *server.Config) { c.MaxRequest = 100_000 })

@@ -87,6 +87,7 @@ func (s *Server) Run(ctx context.Context) error {
 		stop()
 	}
 	if err == nil {
+		s.look(ctx)
 		s.readyOnce.Do(func() { close(s.ready) })
 		s.log.LogAttrs(ctx, slog.LevelInfo, "serving", slog.String("prefix", s.cfg.Prefix))
 		select {
@@ -101,6 +102,18 @@ func (s *Server) Run(ctx context.Context) error {
 		err = nil
 	}
 	return errors.Join(err, s.drain(base, service, h, cancel))
+}
+
+// lookTimeout bounds how long a first look at the Backend may take.
+const lookTimeout = time.Second
+
+// look sees how far the Backend has come, for failures that come before any answer.
+func (s *Server) look(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, lookTimeout)
+	defer stop()
+	if h, err := s.b.Health(ctx); err == nil {
+		s.stamps.saw(h.Stamp)
+	}
 }
 
 // addService adds the NATS service with all endpoints. closed is closed when it ends.

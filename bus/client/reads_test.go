@@ -132,7 +132,7 @@ func TestARequestSaysHowLongItMayBeHeld(t *testing.T) {
 		t.Fatal(err)
 	}
 	ms, err := time.ParseDuration(s.requests()[0].msg.Header.Get(bus.HeaderTimeout) + "ms")
-	if wait := DefaultReadTimeout / tries; err != nil || ms >= wait || ms < wait*8/10 {
+	if wait := firstReadTry; err != nil || ms >= wait || ms < wait*8/10 {
 		t.Errorf("held for at most %v, %v; want a little less than %v", ms, err, wait)
 	}
 }

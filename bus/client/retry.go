@@ -11,12 +11,21 @@ import (
 	"github.com/roostbus/roost/bus"
 )
 
-// tries is how many sendings fit into a call's time when no reply comes to any, unless
-// that is so short that each would get less than minTry.
+// How long the first sending of a call waits for its reply.
 const (
-	tries  = 3
-	minTry = 500 * time.Millisecond
+	firstReadTry  = 200 * time.Millisecond
+	firstWriteTry = 500 * time.Millisecond
 )
+
+// longer returns how long the sending after one waits that waited at most each: twice as
+// long if that one used its time. So a lost message or a dead node costs little and a slow
+// answer still arrives.
+func longer(each time.Duration, sent time.Time) time.Duration {
+	if time.Since(sent) > each/2 {
+		return 2 * each
+	}
+	return each
+}
 
 // The pauses between sendings that were certainly not executed.
 const (
@@ -50,17 +59,10 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// patience is how long one sending may take: each, or what remains of the call.
-func patience(ctx context.Context, each time.Duration) time.Duration {
-	if deadline, ok := ctx.Deadline(); ok {
-		return min(each, time.Until(deadline))
-	}
-	return each
-}
-
-// perTry is how long each sending of a call may take.
-func perTry(ctx context.Context, limit time.Duration) time.Duration {
-	return max(patience(ctx, limit)/tries, minTry)
+// remaining is what is left of a call's time. ctx is of begin and has a deadline.
+func remaining(ctx context.Context) time.Duration {
+	deadline, _ := ctx.Deadline()
+	return time.Until(deadline)
 }
 
 // transient reports whether the registry may do later what it says that it has not done.
@@ -70,10 +72,12 @@ func transient(err error) bool {
 
 // read sends r until there is a definite answer. ctx is of begin.
 func (c *Client) read(ctx context.Context, r *request) attempt {
-	each := perTry(ctx, c.readTimeout)
 	var pause backoff
+	each := firstReadTry
 	for {
-		a := c.try(ctx, r, patience(ctx, each), false)
+		sent := time.Now()
+		a := c.try(ctx, r, min(each, remaining(ctx)), false)
+		each = longer(each, sent)
 		switch {
 		case a.fate == answered && !transient(a.err):
 			if a.err != nil {
@@ -83,7 +87,7 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 		case a.fate == ended:
 			a.err = fmt.Errorf("%s: %w", c.what(r), backend.ErrClosed)
 			return a
-		case a.fate == lost && c.connected() && patience(ctx, each) > 0 && ctx.Err() == nil:
+		case a.fate == lost && c.connected() && remaining(ctx) > 0 && ctx.Err() == nil:
 			continue // a try's time has passed already
 		}
 		if !pause.wait(ctx) {
@@ -97,13 +101,14 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 // every other carries [bus.HeaderRepeat], and no failure is certain any more. ctx is of
 // begin.
 func (c *Client) write(ctx context.Context, r *request) attempt {
-	each := perTry(ctx, c.writeTimeout)
 	var pause backoff
 	var doubt error
+	each := firstWriteTry
 	for {
 		sent := time.Now()
-		wait := patience(ctx, each)
+		wait := min(each, remaining(ctx))
 		a := c.try(ctx, r, wait, doubt != nil)
+		each = longer(each, sent)
 		switch {
 		case a.fate == answered && a.err == nil:
 			a.repeated = doubt != nil
@@ -125,7 +130,7 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 			// The registry may be at it until the time it was allowed has passed; a
 			// second sending must not run beside it.
 			doubt = a.err
-			if sleep(ctx, time.Until(sent.Add(wait))) && patience(ctx, each) > 0 {
+			if sleep(ctx, time.Until(sent.Add(wait))) && remaining(ctx) > 0 {
 				continue
 			}
 		default:

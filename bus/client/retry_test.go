@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/roostbus/roost/bus"
 )
 
@@ -91,8 +93,8 @@ func TestARepeatIsNotSentBeforeTheRegistryHasGivenUpTheFirst(t *testing.T) {
 			t.Fatal(err)
 		}
 		sent := s.requests()
-		if gap := sent[1].at.Sub(sent[0].at); gap != DefaultWriteTimeout/tries {
-			t.Errorf("sent again after %v; want %v", gap, DefaultWriteTimeout/tries)
+		if gap := sent[1].at.Sub(sent[0].at); gap != firstWriteTry {
+			t.Errorf("sent again after %v; want %v", gap, firstWriteTry)
 		}
 	})
 }
@@ -192,7 +194,7 @@ func TestAReadIsSentAgainWithinItsDeadline(t *testing.T) {
 		if n := len(s.requests()); n != 3 {
 			t.Errorf("sent %d times; want 3", n)
 		}
-		if took := time.Since(begun); took > 2*DefaultReadTimeout/tries {
+		if took := time.Since(begun); took > 2*firstReadTry {
 			t.Errorf("a lost message cost %v", took)
 		}
 	})
@@ -227,6 +229,40 @@ func TestCloseEndsWhatIsUnderWay(t *testing.T) {
 		wantErr(t, register(t.Context(), c), ErrClosed)
 		if err := c.Close(); err != nil {
 			t.Errorf("second Close: %v", err)
+		}
+	})
+}
+
+func TestAReadThatNeedsLongIsGivenLonger(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		slow := func(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+			allowed, err := time.ParseDuration(m.Header.Get(bus.HeaderTimeout) + "ms")
+			if err != nil {
+				return nil, err
+			}
+			if needed := 900 * time.Millisecond; allowed > needed {
+				time.Sleep(needed)
+				return reply("7", "1", stored)(ctx, m)
+			}
+			time.Sleep(allowed)
+			return failure(bus.CodeUnavailable, "1")(ctx, m)
+		}
+		c, _ := scripted(t, slow)
+		if _, _, err := c.Lookup(t.Context(), key, Read{}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestALongWaitForARegistryIsPatient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s := scripted(t, unheard)
+		c.writeTimeout = time.Hour
+		wantErr(t, register(t.Context(), c), ErrUnavailable)
+		if n := len(s.requests()); n < 3600 || n > 7300 {
+			t.Errorf("sent %d times in an hour; want one to two a second", n)
 		}
 	})
 }

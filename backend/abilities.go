@@ -140,13 +140,14 @@ func distinct(operations []Operation) error {
 
 // Counter is the ability to count without listing.
 type Counter interface {
-	// Count returns how many registrations q selects; its limits and cursor are ignored.
+	// Count returns how many registrations q selects; its limits, cursor and Since are
+	// ignored, and it does not wait for changes.
 	Count(ctx context.Context, q Query) (int, Stamp, error)
 }
 
 // Count counts through b's [Counter], or by listing.
 func Count(ctx context.Context, b Backend, q Query) (int, Stamp, error) {
-	q.Limit, q.MaxBytes, q.After = 0, 0, ""
+	q.Limit, q.MaxBytes, q.After, q.Since, q.Wait = 0, 0, "", nil, 0
 	if counter, ok := b.(Counter); ok {
 		return counter.Count(ctx, q)
 	}

@@ -31,7 +31,8 @@ type Backend interface {
 	// ErrExists, ErrConflict.
 	Register(ctx context.Context, r Registration, w Write) (Registration, Stamp, error)
 
-	// Lookup returns the live registration at key, or ErrNotFound. ErrInvalid,
+	// Lookup returns the live registration at key, or ErrNotFound; with read.Wait it
+	// waits for one, or returns ErrTimeout when that has passed. ErrInvalid,
 	// ErrCompacted.
 	Lookup(ctx context.Context, key Key, read Read) (Registration, Stamp, error)
 
@@ -47,8 +48,10 @@ type Backend interface {
 	Unregister(ctx context.Context, key Key, w Write) (Removal, Stamp, error)
 
 	// List returns one page of what q selects, ordered by the bytes of Key.String.
-	// The page is shared and must not be changed. [All] walks every page. ErrInvalid,
-	// ErrTooLarge, ErrCompacted.
+	// The page is shared and must not be changed. [All] walks every page. With q.Since
+	// it is what changed after that revision; whoever applies every page of it has the
+	// state as of the first page's Stamp, or newer of single keys, and goes on from
+	// there. ErrInvalid, ErrTooLarge, ErrCompacted.
 	List(ctx context.Context, q Query) (*Page, Stamp, error)
 
 	// Watch yields the changes after revision since in q's scope, in order, until ctx

@@ -45,8 +45,9 @@ type Query struct {
 	// Since, unless nil, asks for what changed after this revision, instead of for all
 	// there is: Page.Registrations are those that were added or changed, Page.Removed
 	// those that were removed or do not match (any more). The list waits until the
-	// revision has been seen, and with Read.Wait until something in scope has changed.
-	// ErrCompacted where a removal after it may have been forgotten.
+	// revision has been seen, and with Read.Wait until something in scope has changed,
+	// whether it matches or not. ErrCompacted where a removal after it may have been
+	// forgotten, and where Read.Epoch is not the current one. Only List takes it.
 	Since *Revision
 
 	Read
@@ -173,13 +174,6 @@ type Page struct {
 	Next string
 
 	rendering atomic.Pointer[[]byte]
-}
-
-// Removed is a key that is not, or no longer, among what a query selects.
-type Removed struct {
-	Key
-	Revision Revision // of the change after which it is not
-	Reason   string   // of the removal; ReasonUnmatched where it is there and does not match
 }
 
 // Rendering returns what render made of p, and calls it only the first time. Backends

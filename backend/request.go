@@ -194,7 +194,9 @@ type Read struct {
 	MaxAge time.Duration
 
 	// Wait is how long, at most MaxWait, a Lookup waits for the registration to exist,
-	// else ErrTimeout, and a List with Since for a change, else it is one without.
+	// else ErrTimeout, and a List with Since for a change, else it is one without; a List
+	// with After does not wait. It counts from the call on. The answer is as new as the
+	// rest of Read asks when it is given.
 	Wait time.Duration
 
 	// Epoch, unless 0, is the epoch that revisions in the request belong to; in

@@ -33,6 +33,7 @@ func Services(ctx context.Context, b Backend, q Query) (*ServicesPage, Stamp, er
 	if q.Service != "" || !q.Everything() {
 		return nil, Stamp{}, Invalid("services", "are asked for by namespace only")
 	}
+	q.Since, q.Wait = nil, 0
 	if err := q.Validate(); err != nil {
 		return nil, Stamp{}, err
 	}

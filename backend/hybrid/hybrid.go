@@ -106,6 +106,11 @@ func (b *Backend) reach(ctx context.Context, read backend.Read) error {
 	if err := b.view.Await(ctx, read); err != nil {
 		return err
 	}
+	return b.young(read)
+}
+
+// young returns why the view is older than read allows.
+func (b *Backend) young(read backend.Read) error {
 	if age := b.tail.Age(); read.MaxAge > 0 && age > read.MaxAge {
 		return fmt.Errorf("%w: this node has not heard from the bucket for %v, and %v is asked for",
 			backend.ErrUnavailable, age.Round(time.Millisecond), read.MaxAge)
@@ -144,15 +149,38 @@ func (b *Backend) Lookup(ctx context.Context, key backend.Key, read backend.Read
 	if err := key.Validate(); err != nil {
 		return backend.Registration{}, backend.Stamp{}, err
 	}
+	if err := read.Validate(); err != nil {
+		return backend.Registration{}, backend.Stamp{}, err
+	}
+	until := time.Now().Add(read.Wait)
 	if err := b.begin(ctx, read); err != nil {
 		return backend.Registration{}, backend.Stamp{}, err
 	}
-	age := b.tail.Age()
-	r, stamp := b.view.Lookup(key)
-	if r == nil {
-		return backend.Registration{}, aged(stamp, age), fmt.Errorf("%s: %w", key, backend.ErrNotFound)
+	for {
+		age := b.tail.Age()
+		r, stamp := b.view.Lookup(key)
+		switch {
+		case r != nil:
+			return *r, aged(stamp, age), nil
+		case read.Wait == 0:
+			return backend.Registration{}, aged(stamp, age), fmt.Errorf("%s: %w", key, backend.ErrNotFound)
+		}
+		err := b.view.AwaitKey(ctx, key, until)
+		if still := b.still(read); still != nil {
+			return backend.Registration{}, backend.Stamp{}, still
+		}
+		if err != nil {
+			return backend.Registration{}, aged(stamp, age), err
+		}
 	}
-	return *r, aged(stamp, age), nil
+}
+
+// still returns why b can not, or not any more, answer as read asks after a wait.
+func (b *Backend) still(read backend.Read) error {
+	if err := b.feed.serving(); err != nil {
+		return err
+	}
+	return b.young(read)
 }
 
 // begin begins a read: it fails a context that is done already, and waits as read asks.
@@ -177,17 +205,30 @@ func (b *Backend) prepare(ctx context.Context, q *backend.Query) (view.Match, er
 
 // List implements [backend.Backend].
 func (b *Backend) List(ctx context.Context, q backend.Query) (*backend.Page, backend.Stamp, error) {
+	until := time.Now().Add(q.Wait)
 	match, err := b.prepare(ctx, &q)
 	if err != nil {
 		return nil, backend.Stamp{}, err
 	}
+	if q.Since != nil {
+		if err := b.view.AwaitChange(ctx, &q, until); err != nil {
+			return nil, backend.Stamp{}, err
+		}
+		if err := b.still(q.Read); err != nil {
+			return nil, backend.Stamp{}, err
+		}
+	}
 	age := b.tail.Age()
 	page, stamp, err := b.view.List(ctx, q, match)
-	return page, aged(stamp, age), err
+	if err != nil {
+		return nil, backend.Stamp{}, err
+	}
+	return page, aged(stamp, age), nil
 }
 
 // Count implements [backend.Counter].
 func (b *Backend) Count(ctx context.Context, q backend.Query) (int, backend.Stamp, error) {
+	q.Since, q.Wait = nil, 0
 	match, err := b.prepare(ctx, &q)
 	if err != nil {
 		return 0, backend.Stamp{}, err

@@ -111,14 +111,25 @@ func (b *Backend) Lookup(ctx context.Context, key backend.Key, read backend.Read
 	if err := key.Validate(); err != nil {
 		return backend.Registration{}, backend.Stamp{}, err
 	}
+	if err := read.Validate(); err != nil {
+		return backend.Registration{}, backend.Stamp{}, err
+	}
+	until := time.Now().Add(read.Wait)
 	if err := b.view.Await(ctx, read); err != nil {
 		return backend.Registration{}, backend.Stamp{}, err
 	}
-	r, stamp := b.view.Lookup(key)
-	if r == nil {
-		return backend.Registration{}, stamp, fmt.Errorf("%s: %w", key, backend.ErrNotFound)
+	for {
+		r, stamp := b.view.Lookup(key)
+		switch {
+		case r != nil:
+			return *r, stamp, nil
+		case read.Wait == 0:
+			return backend.Registration{}, stamp, fmt.Errorf("%s: %w", key, backend.ErrNotFound)
+		}
+		if err := b.view.AwaitKey(ctx, key, until); err != nil {
+			return backend.Registration{}, b.view.Stamp(), err
+		}
 	}
-	return *r, stamp, nil
 }
 
 // List implements [backend.Backend].
@@ -127,12 +138,15 @@ func (b *Backend) List(ctx context.Context, q backend.Query) (*backend.Page, bac
 	if err != nil {
 		return nil, backend.Stamp{}, err
 	}
+	if err := b.view.AwaitChange(ctx, &q, time.Now().Add(q.Wait)); err != nil {
+		return nil, backend.Stamp{}, err
+	}
 	return b.view.List(ctx, q, match)
 }
 
 // Count implements [backend.Counter].
 func (b *Backend) Count(ctx context.Context, q backend.Query) (int, backend.Stamp, error) {
-	q.Limit, q.MaxBytes, q.After = 0, 0, ""
+	q.Limit, q.MaxBytes, q.After, q.Since, q.Wait = 0, 0, "", nil, 0
 	match, err := b.query(ctx, &q)
 	if err != nil {
 		return 0, backend.Stamp{}, err

@@ -151,7 +151,7 @@ func BenchmarkSince(b *testing.B) {
 		b.Run(fmt.Sprint(changed), func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				page, _, err := v.Since(b.Context(), backend.Query{}, nil, backend.Revision(n-changed))
+				page, _, err := v.List(b.Context(), after(backend.Query{}, backend.Revision(n-changed)), nil)
 				if err != nil || len(page.Registrations) != changed {
 					b.Fatal(page, err)
 				}

@@ -46,12 +46,19 @@ func cursorKey(c backend.Cursor) (backend.Key, error) {
 	return key, nil
 }
 
-// List returns one page of what q selects, after waiting for what q.Read asks. All of a
-// service is the same page until something in the service changes.
+// List returns one page of what q selects, after waiting for what q.Read asks, but for
+// a change: that is [View.AwaitChange]. All of a service is the same page until something
+// in the service changes.
 func (v *View) List(ctx context.Context, q backend.Query, match Match) (*backend.Page, backend.Stamp, error) {
 	cursor, err := backend.ParseCursor(q.After)
 	if err != nil {
 		return nil, backend.Stamp{}, err
+	}
+	if q.Since != nil {
+		if err := v.reach(ctx, &q, cursor); err != nil {
+			return nil, backend.Stamp{}, err
+		}
+		return v.since(ctx, &q, match, cursor)
 	}
 	if err := v.await(ctx, &q.Read, cursor.Revision, cursor.Epoch); err != nil {
 		return nil, backend.Stamp{}, err

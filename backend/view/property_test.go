@@ -222,7 +222,7 @@ func (m *machine) changes(t *rapid.T, q backend.Query, since backend.Revision) (
 	q.Limit = rapid.IntRange(0, 5).Draw(t, "limit")
 	there, gone = []string{}, []string{}
 	for more := true; more; more = q.After != "" {
-		page, _, err := m.v.Since(t.Context(), q, nil, since)
+		page, _, err := m.v.List(t.Context(), after(q, since), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

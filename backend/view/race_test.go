@@ -167,7 +167,7 @@ func read(t *testing.T, v *view.View, done chan struct{}) {
 				}
 			}
 		}
-		if _, _, err := v.Since(t.Context(), service, nil, newest); err != nil {
+		if _, _, err := v.List(t.Context(), after(service, newest), nil); err != nil {
 			t.Error(err)
 		}
 	}

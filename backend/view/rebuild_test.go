@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -100,7 +101,7 @@ func TestNewEpochEndsWhatRefersToTheOldOne(t *testing.T) {
 			}
 		}
 		q := backend.Query{Read: backend.Read{Epoch: 1}}
-		if _, _, err := v.Since(t.Context(), q, nil, 2); !errors.Is(err, backend.ErrCompacted) {
+		if _, _, err := v.List(t.Context(), after(q, 2), nil); !errors.Is(err, backend.ErrCompacted) {
 			t.Errorf("Since = %v", err)
 		}
 		for _, err := range v.Watch(t.Context(), q, nil, 2) {
@@ -141,15 +142,14 @@ func TestKeyThatASnapshotBringsWakesItsWaiter(t *testing.T) {
 		v := view.New(0)
 		got := make(chan error, 1)
 		go func() {
-			_, _, err := v.WaitKey(t.Context(), key("a", "1"))
-			got <- err
+			got <- v.AwaitKey(t.Context(), key("a", "1"), time.Now().Add(time.Minute))
 		}()
 		synctest.Wait()
 		b := v.Rebuild()
 		b.Apply(put(1, key("a", "1"), ""))
 		b.Commit(view.Snapshot{Epoch: 1, Revision: 1})
 		if err := <-got; err != nil {
-			t.Errorf("WaitKey = %v", err)
+			t.Errorf("AwaitKey = %v", err)
 		}
 	})
 }

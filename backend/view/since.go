@@ -7,26 +7,6 @@ import (
 	"github.com/roostbus/roost/backend"
 )
 
-// ReasonUnmatched is the reason given for what changed and does not match the query.
-const ReasonUnmatched = "unmatched"
-
-// Removed is a key that is not, or no longer, among what a query selects.
-type Removed struct {
-	backend.Key
-	Kind     backend.EventKind // Unregistered, Expired or Unmatched
-	Revision backend.Revision
-	Reason   string
-}
-
-// Changes is one page of what changed after a revision.
-type Changes struct {
-	// Registrations are those that were added or changed and match, Removed those that
-	// were removed or do not match; each in the order of keys.
-	Registrations []*backend.Registration
-	Removed       []Removed
-	Next          string
-}
-
 // newest returns the greatest revision that c knows of.
 func (c *core) newest() backend.Revision {
 	n := c.revision()
@@ -77,39 +57,55 @@ func (c *core) changedAfter(scope backend.Scope, revision backend.Revision) []ch
 	return all
 }
 
-// Since returns one page of what changed in q's scope after revision since. q's limits
-// count removals too. It waits until the view has come as far as since. ErrCompacted if
-// since is of another epoch or older than what is remembered.
-func (v *View) Since(ctx context.Context, q backend.Query, match Match, since backend.Revision) (*Changes, backend.Stamp, error) {
-	cursor, err := backend.ParseCursor(q.After)
-	if err != nil {
-		return nil, backend.Stamp{}, err
+// newestIn returns the revision of the newest change in scope. Above the floor, that is
+// below the revision asked for exactly if changedAfter has nothing.
+func (c *core) newestIn(scope backend.Scope) backend.Revision {
+	switch {
+	case scope.Service != "":
+		if s := c.services[scope]; s != nil {
+			return s.newest
+		}
+	case scope.Namespace != "":
+		if sp := c.spaces[scope.Namespace]; sp != nil {
+			return sp.newest
+		}
+	default:
+		if sp := c.recent.newest; sp != nil {
+			return sp.newest
+		}
 	}
-	if err := v.await(ctx, &q.Read, max(cursor.Revision, since), cursor.Epoch); err != nil {
-		return nil, backend.Stamp{}, err
-	}
+	return 0
+}
+
+// since returns one page of what changed in q's scope after *q.Since, which the view has
+// reached. q.Epoch is set.
+func (v *View) since(ctx context.Context, q *backend.Query, match Match, cursor backend.Cursor) (*backend.Page, backend.Stamp, error) {
 	v.mu.RLock()
 	c := v.core.Load()
 	stamp, floor := c.stamp(), c.floor
 	var all []changed
-	if since >= floor {
-		all = c.changedAfter(q.Scope, since)
+	if *q.Since >= floor && q.Epoch == c.epoch {
+		all = c.changedAfter(q.Scope, *q.Since)
 	}
 	v.mu.RUnlock()
-	if cursor.Epoch != 0 && cursor.Epoch != stamp.Epoch {
+	switch {
+	case q.Epoch != stamp.Epoch:
+		return nil, backend.Stamp{}, elsewhere(q.Epoch, stamp.Epoch)
+	case cursor.Epoch != 0 && cursor.Epoch != stamp.Epoch:
 		return nil, backend.Stamp{}, elsewhere(cursor.Epoch, stamp.Epoch)
-	}
-	if since < floor {
-		return nil, backend.Stamp{}, forgotten(since, floor)
-	}
-	if cursor.Revision != 0 {
+	case *q.Since < floor:
+		return nil, backend.Stamp{}, forgotten(*q.Since, floor)
+	case cursor.Revision != 0:
 		stamp.Revision = cursor.Revision
 	}
-	page, err := changesPage(ctx, all, &q, match, cursor, stamp)
-	return page, stamp, err
+	page, err := changesPage(ctx, all, q, match, cursor, stamp)
+	if err != nil {
+		return nil, backend.Stamp{}, err
+	}
+	return page, stamp, nil
 }
 
-func changesPage(ctx context.Context, all []changed, q *backend.Query, match Match, cursor backend.Cursor, stamp backend.Stamp) (*Changes, error) {
+func changesPage(ctx context.Context, all []changed, q *backend.Query, match Match, cursor backend.Cursor, stamp backend.Stamp) (*backend.Page, error) {
 	if cursor.Key != "" {
 		key, err := cursorKey(cursor)
 		if err != nil {
@@ -119,39 +115,36 @@ func changesPage(ctx context.Context, all []changed, q *backend.Query, match Mat
 		all = slices.DeleteFunc(all, func(n changed) bool { return last.compare(n.row) > 0 })
 	}
 	slices.SortFunc(all, compareChanged)
-	page := &Changes{}
+	page := &backend.Page{Removed: []backend.Removed{}}
 	left := newAllowance(q)
 	var scratch []byte
 	for i, n := range all {
 		if match != nil && ctx.Err() != nil {
 			return nil, unavailable(ctx, "list changes")
 		}
-		out := n.gone || !matches(q, match, &n.Registration)
+		out := backend.Removed{Key: n.Key, Revision: n.shown, Reason: n.reason}
+		stays := !n.gone
+		if stays && !matches(q, match, &n.Registration) {
+			stays, out.Reason = false, backend.ReasonUnmatched
+		}
 		size := 0
-		if q.MaxBytes > 0 {
-			if size = removedSize(n.version); !out {
-				size = n.bytes(&scratch)
-			}
+		switch {
+		case q.MaxBytes == 0:
+		case stays:
+			size = n.bytes(&scratch)
+		default:
+			scratch = out.AppendJSON(scratch[:0])
+			size = len(scratch)
 		}
 		if !left.take(size) {
 			page.Next = backend.Cursor{Revision: stamp.Revision, Epoch: stamp.Epoch, Key: all[i-1].Key.String()}.String()
 			return page, nil
 		}
-		switch {
-		case n.gone:
-			page.Removed = append(page.Removed, Removed{Key: n.Key, Kind: n.kind, Revision: n.shown, Reason: n.reason})
-		case out:
-			page.Removed = append(page.Removed, Removed{
-				Key: n.Key, Kind: backend.Unmatched, Revision: n.shown, Reason: ReasonUnmatched,
-			})
-		default:
+		if stays {
 			page.Registrations = append(page.Registrations, &n.Registration)
+		} else {
+			page.Removed = append(page.Removed, out)
 		}
 	}
 	return page, nil
-}
-
-// removedSize is at least the length of a removal as JSON.
-func removedSize(n *version) int {
-	return 120 + 2*(len(n.Namespace)+len(n.Service)+len(n.Instance)+len(n.reason))
 }

@@ -105,6 +105,7 @@ func New(epoch backend.Epoch, opts ...Option) *View {
 		o.apply(&v.options)
 	}
 	v.waits.keys = map[backend.Key][]*keyWait{}
+	v.waits.scopes = map[backend.Scope]*scopeWait{}
 	v.core.Store(newCore(epoch))
 	return v
 }

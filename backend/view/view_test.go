@@ -3,9 +3,9 @@ package view_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -146,11 +146,11 @@ func TestEndedOwnersRegistrationsVanishAndStayStored(t *testing.T) {
 	if !row.Present || row.Alive || row.Revision != 1 || row.Registration.Owner != "o" {
 		t.Errorf("Row = %+v; want it stored at 1 and not alive", row)
 	}
-	changes, _, err := v.Since(t.Context(), backend.Query{}, nil, 2)
+	changes, _, err := v.List(t.Context(), after(backend.Query{}, 2), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []view.Removed{{Key: k, Kind: backend.Expired, Revision: 3, Reason: backend.ReasonClosed}}
+	want := []backend.Removed{{Key: k, Revision: 3, Reason: backend.ReasonClosed}}
 	if diff := cmp.Diff(want, changes.Removed); diff != "" {
 		t.Errorf("Since(2).Removed (-want +got):\n%s", diff)
 	}
@@ -176,9 +176,9 @@ func TestWaitersAreWokenByRevisionByKeyAndByClose(t *testing.T) {
 	errs := make(chan error, 3)
 	go func() { errs <- v.Wait(t.Context(), 2) }()
 	go func() {
-		r, _, err := v.WaitKey(t.Context(), key("a", "1"))
-		if err == nil && r.Revision != 2 {
-			err = fmt.Errorf("revision %d", r.Revision)
+		err := v.AwaitKey(t.Context(), key("a", "1"), time.Now().Add(time.Minute))
+		if r, _ := v.Lookup(key("a", "1")); err == nil && r == nil {
+			err = errors.New("woken before it is there")
 		}
 		errs <- err
 	}()
@@ -199,4 +199,10 @@ func TestWaitersAreWokenByRevisionByKeyAndByClose(t *testing.T) {
 	if err := view.New(1).Wait(ctx, 1); !errors.Is(err, backend.ErrUnavailable) || !errors.Is(err, context.Canceled) {
 		t.Errorf("Wait with a done context = %v", err)
 	}
+}
+
+// after returns q for what changed after revision.
+func after(q backend.Query, revision backend.Revision) backend.Query {
+	q.Since = &revision
+	return q
 }

@@ -3,22 +3,25 @@ package view
 import (
 	"container/heap"
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/roostbus/roost/backend"
 )
 
-// waits holds those who wait for a revision or for a key.
+// waits holds those who wait for a revision, for a key, or for a change in a scope.
 type waits struct {
 	mu     sync.Mutex
 	byRev  revisionHeap
 	keys   map[backend.Key][]*keyWait
+	scopes map[backend.Scope]*scopeWait
 	closed bool
 
-	// waiting is how many wait for a key, so that a change of which nobody waits for
-	// costs no lock.
+	// waiting is how many wait for a key or for a change, so that a change of which
+	// nobody waits for costs no lock.
 	waiting atomic.Int64
 }
 
@@ -96,23 +99,29 @@ func (v *View) wait(ctx context.Context, revision backend.Revision, epoch backen
 	}
 }
 
-// WaitKey waits until there is a live registration at key and returns it:
-// ErrUnavailable when ctx is done before.
-func (v *View) WaitKey(ctx context.Context, key backend.Key) (*backend.Registration, backend.Stamp, error) {
+// AwaitKey returns nil as soon as there is a live registration at key: ErrTimeout when
+// there is none until then, ErrUnavailable when ctx is done before.
+func (v *View) AwaitKey(ctx context.Context, key backend.Key, until time.Time) error {
+	timer := time.NewTimer(time.Until(until))
+	defer timer.Stop()
 	for {
 		w := &keyWait{done: make(chan struct{})}
 		if !v.waits.addKey(key, w) {
-			return nil, backend.Stamp{}, backend.ErrClosed
+			return backend.ErrClosed
 		}
-		if r, stamp := v.Lookup(key); r != nil { // the feeder stores first and then looks who waits
+		if r, _ := v.Lookup(key); r != nil { // the feeder stores first and then looks who waits
 			v.waits.removeKey(key, w)
-			return r, stamp, nil
+			return nil
 		}
 		select {
 		case <-w.done:
+			continue
+		case <-timer.C:
+			v.waits.removeKey(key, w)
+			return fmt.Errorf("wait for %s: %w", key, backend.ErrTimeout)
 		case <-ctx.Done():
 			v.waits.removeKey(key, w)
-			return nil, backend.Stamp{}, unavailable(ctx, "wait for "+key.String())
+			return unavailable(ctx, "wait for "+key.String())
 		}
 	}
 }
@@ -144,14 +153,19 @@ func (w *waits) removeKey(key backend.Key, k *keyWait) {
 	w.keys[key] = slices.Delete(held, i, i+1)
 }
 
-// appeared wakes those who wait for key.
-func (w *waits) appeared(key *backend.Key) {
+// told wakes those who wait for what n shows.
+func (w *waits) told(n *version) {
 	if w.waiting.Load() == 0 {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.wake(*key)
+	if !n.gone {
+		w.wake(n.Key)
+	}
+	for _, scope := range scopesOf(&n.Registration) {
+		w.wakeScope(scope, n.shown)
+	}
 }
 
 func (w *waits) wake(key backend.Key) {
@@ -173,7 +187,7 @@ func (w *waits) reached(revision backend.Revision) {
 }
 
 // restart ends the waits for revisions with err, unless it is nil, and lets those who
-// wait for a key look again.
+// wait for a key or for a change look again.
 func (w *waits) restart(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -182,6 +196,9 @@ func (w *waits) restart(err error) {
 	}
 	for key := range w.keys {
 		w.wake(key)
+	}
+	for scope := range w.scopes {
+		w.wakeScope(scope, 0)
 	}
 }
 

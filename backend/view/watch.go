@@ -75,19 +75,20 @@ func (w *watcher) take(spare []*version) (queue []*version, lost bool, end error
 
 // tell leaves n with all who watch its key, and wakes those who wait for it. v.mu is held.
 func (v *View) tell(n *version) {
-	if !n.gone {
-		v.waits.appeared(&n.Key)
-	}
+	v.waits.told(n)
 	if len(v.watchers) == 0 {
 		return
 	}
-	for _, scope := range [...]backend.Scope{
-		{}, {Namespace: n.Namespace}, {Namespace: n.Namespace, Service: n.Service},
-	} {
+	for _, scope := range scopesOf(&n.Registration) {
 		for w := range v.watchers[scope] {
 			w.push(n, v.buffer)
 		}
 	}
+}
+
+// scopesOf returns every scope that r lies in.
+func scopesOf(r *backend.Registration) [3]backend.Scope {
+	return [...]backend.Scope{{}, {Namespace: r.Namespace}, {Namespace: r.Namespace, Service: r.Service}}
 }
 
 // endWatches ends every watch with err. v.mu is held.

@@ -154,10 +154,10 @@ func TestWatchEndsWithCompactedWhereChangesAreForgotten(t *testing.T) {
 	if _, err, _ := watch(t, v, backend.Query{}, 4)(); !errors.Is(err, backend.ErrCompacted) {
 		t.Errorf("Watch since 4 = %v; want ErrCompacted", err)
 	}
-	if _, _, err := v.Since(t.Context(), backend.Query{}, nil, 4); !errors.Is(err, backend.ErrCompacted) {
+	if _, _, err := v.List(t.Context(), after(backend.Query{}, 4), nil); !errors.Is(err, backend.ErrCompacted) {
 		t.Errorf("Since(4) = %v; want ErrCompacted", err)
 	}
-	if _, _, err := v.Since(t.Context(), backend.Query{}, nil, v.Floor()); err != nil {
+	if _, _, err := v.List(t.Context(), after(backend.Query{}, v.Floor()), nil); err != nil {
 		t.Errorf("Since(Floor()) = %v", err)
 	}
 }

@@ -39,6 +39,7 @@ var (
 	_ backend.Batcher    = (*Backend)(nil)
 	_ backend.Counter    = (*Backend)(nil)
 	_ backend.Cataloguer = (*Backend)(nil)
+	_ backend.Prompter   = (*Backend)(nil)
 )
 
 // Option injects something into a Backend.
@@ -181,6 +182,11 @@ func (b *Backend) still(read backend.Read) error {
 		return err
 	}
 	return b.young(read)
+}
+
+// Prompt implements [backend.Prompter].
+func (b *Backend) Prompt(read backend.Read) bool {
+	return read.Consistency == backend.Local && read.Wait == 0 && read.MinRevision <= b.view.Stamp().Revision
 }
 
 // begin begins a read: it fails a context that is done already, and waits as read asks.

@@ -40,6 +40,7 @@ var (
 	_ backend.Batcher    = (*Backend)(nil)
 	_ backend.Counter    = (*Backend)(nil)
 	_ backend.Cataloguer = (*Backend)(nil)
+	_ backend.Prompter   = (*Backend)(nil)
 )
 
 // New returns a Backend that asks b and counts.
@@ -123,6 +124,9 @@ func (b *Backend) Lookup(ctx context.Context, key backend.Key, read backend.Read
 	b.done(lookup, start, err)
 	return r, stamp, err
 }
+
+// Prompt implements [backend.Prompter].
+func (b *Backend) Prompt(read backend.Read) bool { return backend.Prompt(b.inner, read) }
 
 // Update implements [backend.Backend].
 func (b *Backend) Update(ctx context.Context, key backend.Key, c backend.Change, w backend.Write) (backend.Registration, backend.Stamp, error) {

@@ -56,11 +56,32 @@ func (r *Registration) appendContent(dst []byte) []byte {
 
 func (r *Registration) appendTimes(dst []byte) []byte {
 	dst = append(dst, `,"created_at":"`...)
-	dst = r.CreatedAt.UTC().AppendFormat(dst, timeFormat)
+	dst = appendTime(dst, r.CreatedAt)
 	dst = append(dst, `","updated_at":"`...)
-	dst = r.UpdatedAt.UTC().AppendFormat(dst, timeFormat)
+	dst = appendTime(dst, r.UpdatedAt)
 	return append(dst, '"')
 }
+
+// appendTime appends t in timeFormat, several times as fast as time.AppendFormat.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, timeFormat)
+	}
+	hour, minute, second := t.Clock()
+	dst = append(append2(append2(dst, year/100), year%100), '-')
+	dst = append(append2(dst, int(month)), '-')
+	dst = append(append2(dst, day), 'T')
+	dst = append(append2(dst, hour), ':')
+	dst = append(append2(dst, minute), ':')
+	dst = append(append2(dst, second), '.')
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(append2(dst, ms/10), byte('0'+ms%10), 'Z')
+}
+
+// append2 appends two digits.
+func append2(dst []byte, n int) []byte { return append(dst, byte('0'+n/10), byte('0'+n%10)) }
 
 // MarshalJSON implements json.Marshaler in the form of [Registration.AppendJSON].
 func (r Registration) MarshalJSON() ([]byte, error) { return r.AppendJSON(nil), nil }

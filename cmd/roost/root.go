@@ -83,7 +83,7 @@ func newRoot(p *program) *cobra.Command {
 		groupServer: {newServe(p)},
 		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newHealth(p)},
 		groupWrites: {newRegister(p), newUpdate(p), newUnregister(p)},
-		groupOther:  {newVersion(p), newCompletion()},
+		groupOther:  {newBench(p), newVersion(p), newCompletion()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -31,7 +31,7 @@ func (w *World) key(n int) backend.Key {
 func (w *World) populate(ctx context.Context, n int) error {
 	w.cleanups = append(w.cleanups, w.removeAll)
 	const size = 500
-	return each((n+size-1)/size, func(batch int) error {
+	err := each((n+size-1)/size, func(batch int) error {
 		first := batch * size
 		count := min(size, n-first)
 		answer, err := w.ask(batch, w.batchSubject(), w.batchBody(nil, first, count))
@@ -39,6 +39,16 @@ func (w *World) populate(ctx context.Context, n int) error {
 			return err
 		}
 		return errors.Join(checkBatch(answer, count), context.Cause(ctx))
+	})
+	if err != nil {
+		return fmt.Errorf("register %d instances: %w", n, err)
+	}
+	return untilSeen(ctx, func() error {
+		there, err := w.count()
+		if err == nil && there != n {
+			err = fmt.Errorf("%d instances were registered and there are %d", n, there)
+		}
+		return err
 	})
 }
 

@@ -38,7 +38,7 @@ func Respond(ctx context.Context, url, subject string, opts []nats.Option, in io
 	if err != nil {
 		return err
 	}
-	if err := nc.FlushWithContext(ctx); err != nil {
+	if err := nc.Flush(); err != nil {
 		return err
 	}
 	if _, err := fmt.Fprintln(out, ready); err != nil {
@@ -71,7 +71,7 @@ func obey(ctx context.Context, nc *nats.Conn, text []byte) error {
 	if err != nil {
 		return err
 	}
-	return nc.FlushWithContext(ctx)
+	return nc.Flush()
 }
 
 // follow reads a stream and its changes, as a cache would.

@@ -48,6 +48,10 @@ func runCell(ctx context.Context, c *Config, cell Cell, report *Report) (result 
 	if err := m.run(ctx); err != nil {
 		return result, err
 	}
+	c.Progress(cell.ID + ": checking what is there now")
+	if err := w.verify(ctx); err != nil {
+		return result, err
+	}
 	return m.report(), nil
 }
 

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/roostbus/roost/cmd/roost/bench"
+)
+
+type benchSettings struct {
+	connection    `koanf:",squash"`
+	Only          []string      `koanf:"only"`
+	Duration      time.Duration `koanf:"duration"`
+	Rounds        int           `koanf:"rounds"`
+	Connections   int           `koanf:"connections"`
+	Registrations int           `koanf:"registrations"`
+	BatchSize     int           `koanf:"batch_size"`
+}
+
+func newBench(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "bench",
+		Short: "Measure a registry against bare NATS in the same run",
+		Long: "Measures a registry against bare NATS on the same server, in rounds in turn. Without --server it\n" +
+			"starts a registry of its own, in a process and a directory of its own. One at --server must let\n" +
+			"its clients use JetStream (--trusted-clients) for P3 and P4, and is cleared up afterwards.\n\n" +
+			"Only ratios of one run mean anything on a machine that does other work besides.",
+		Example: "  roost bench\n" +
+			"  roost bench --only P1,P3 --duration 3s --rounds 7\n" +
+			"  roost bench --server nats://127.0.0.1:4222 --json",
+		Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s benchSettings
+			if err := p.settings(cmd, &s); err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return p.bench(ctx, &s)
+		},
+	}
+	connectionFlags(cmd)
+	d, fs := bench.DefaultConfig(), cmd.Flags()
+	fs.Lookup("server").Usage = "`URL` of the NATS of a registry to measure (default: starts one)"
+	fs.Lookup("timeout").Usage = "at most so long for one request"
+	fs.Lookup("json").Usage = "print one JSON object"
+	fs.StringSlice("only", nil, "measure only these: "+strings.Join(bench.IDs(), ","))
+	fs.Duration("duration", d.Duration, "of each side in each round")
+	fs.Int("rounds", d.Rounds, "how often each is measured")
+	fs.Int("connections", d.Connections, "that the load comes over")
+	fs.Int("registrations", d.Registrations, "that are there before reads are measured")
+	fs.Int("batch-size", d.BatchSize, "operations in one batch")
+	cmd.AddCommand(newBenchResponder(p))
+	return cmd
+}
+
+// newBenchResponder is the other end of what bench compares with.
+func newBenchResponder(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "responder", Hidden: true, Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s struct {
+				connection `koanf:",squash"`
+				Subject    string `koanf:"subject"`
+			}
+			if err := p.settings(cmd, &s); err != nil {
+				return err
+			}
+			url, auth, err := s.resolve(p.environ)
+			if err != nil {
+				return err
+			}
+			return bench.Respond(cmd.Context(), url, s.Subject, auth, os.Stdin, p.stdout)
+		},
+	}
+	connectionFlags(cmd)
+	cmd.Flags().String("subject", "", "where orders come in")
+	return cmd
+}
+
+func (p *program) bench(ctx context.Context, s *benchSettings) error {
+	c := bench.DefaultConfig()
+	c.Only, c.Duration, c.Rounds, c.Connections = s.Only, s.Duration, s.Rounds, s.Connections
+	c.Registrations, c.BatchSize, c.Prefix, c.Timeout, c.Version = s.Registrations, s.BatchSize, s.Prefix, s.Timeout, p.version
+	if err := c.Validate(); err != nil {
+		return &usageError{err: err}
+	}
+	var err error
+	if c.Program.Path, err = os.Executable(); err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	c.Program.Environ, c.Program.Responder = p.environ, []string{"bench", "responder"}
+	if s.Server != "" || s.Context != "" {
+		if c.Server, c.Options, err = s.resolve(p.environ); err != nil {
+			return err
+		}
+		c.Program.Responder = append(c.Program.Responder, s.credentials()...)
+	}
+	if terminalWidth(p.stderr) > 0 && !s.Quiet {
+		c.Progress = func(what string) { fmt.Fprintf(p.stderr, "\r\x1b[K%s", what) } //nolint:errcheck // it is gone in a moment anyway
+		defer fmt.Fprint(p.stderr, "\r\x1b[K")                                       //nolint:errcheck // as above
+	}
+	report, err := bench.Run(ctx, c)
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	switch {
+	case s.Quiet:
+		err = nil
+	case s.JSON:
+		e := json.NewEncoder(p.stdout)
+		e.SetIndent("", "  ")
+		err = e.Encode(report)
+	default:
+		err = report.Print(p.stdout)
+	}
+	if err == nil && report.Errors() > 0 {
+		err = fmt.Errorf("bench: %d operations failed", report.Errors())
+	}
+	return err
+}
+
+// credentials are the flags by which another process of this program connects as c does.
+func (c *connection) credentials() (args []string) {
+	for _, f := range []struct{ flag, value string }{
+		{"--context", c.Context}, {"--creds", c.Creds}, {"--nkey", c.NKey},
+		{"--tls-ca", c.TLSCA}, {"--tls-cert", c.TLSCert}, {"--tls-key", c.TLSKey},
+	} {
+		if f.value != "" {
+			args = append(args, f.flag, f.value)
+		}
+	}
+	return args
+}

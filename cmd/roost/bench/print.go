@@ -1,0 +1,130 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+)
+
+// Print writes r as tables for people.
+func (r *Report) Print(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "roost %s, nats-server %s, nats.go %s, %s\n", r.Version, r.NATS, r.NATSGo, r.Go)
+	fmt.Fprintf(&b, "%d cores, %s/%s", r.Machine.Cores, r.Machine.OS, r.Machine.Arch)
+	if r.Machine.CPU != "" {
+		fmt.Fprintf(&b, ", %s", r.Machine.CPU)
+	}
+	fmt.Fprintf(&b, "\nserver: %s; %d rounds of %d ms a side; %d connections; %d registrations for reads; batches of %d\n",
+		r.Server, r.Rounds, r.DurationMs, r.Connections, r.Registrations, r.BatchSize)
+	for i := range r.Cells {
+		r.Cells[i].print(&b)
+	}
+	if n := r.Errors(); n > 0 {
+		fmt.Fprintf(&b, "\n%d operations failed\n", n)
+	}
+	if missed := r.Missed(); len(missed) > 0 {
+		fmt.Fprintf(&b, "\nover budget: %s\n", strings.Join(missed, ", "))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// print writes two tables: what was measured, and what it cost.
+func (c *CellReport) print(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s  %s\n    against %s\n\n", c.ID, c.About, c.Baseline)
+	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row(t, "in flight", c.Unit+"/s", "bare/s", "ratio", "(rounds)", "budget", "p50 µs", "bare", "ratio", "budget", "p99 µs", "bare", "failed", "bare", "")
+	for i := range c.Cases {
+		k := &c.Cases[i]
+		row(t, fmt.Sprint(k.InFlight), fmt.Sprintf("%.0f", k.Roost.PerSecond), fmt.Sprintf("%.0f", k.Bare.PerSecond),
+			fmt.Sprintf("%.2f", k.RateRatio), span(k.RateRatios), limit("≥", k.Budget.Rate),
+			fmt.Sprintf("%.1f", k.Roost.P50Us), fmt.Sprintf("%.1f", k.Bare.P50Us), fmt.Sprintf("%.2f", k.P50Ratio), limit("≤", k.Budget.P50),
+			fmt.Sprintf("%.0f", k.Roost.P99Us), fmt.Sprintf("%.0f", k.Bare.P99Us),
+			fmt.Sprint(k.Roost.Failed), fmt.Sprint(k.Bare.Failed), verdict(k.Met))
+	}
+	_ = t.Flush() // a strings.Builder takes everything
+	fmt.Fprintf(b, "\n    CPU µs of each process for one of the %s\n\n", c.Unit)
+	t = tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
+	row(t, "in flight", "client", "server", "all", "bare: client", "server", "responder", "all", "all/all")
+	for i := range c.Cases {
+		k := &c.Cases[i]
+		row(t, fmt.Sprint(k.InFlight),
+			k.Roost.cpu("client"), k.Roost.cpu("server"), total(k.Roost.CPUUs),
+			k.Bare.cpu("client"), k.Bare.cpu("server"), k.Bare.cpu("responder"), total(k.Bare.CPUUs), shareOf(k))
+	}
+	_ = t.Flush()
+	for i := range c.Cases {
+		k := &c.Cases[i]
+		complain(b, k.InFlight, "roost", &k.Roost)
+		complain(b, k.InFlight, "bare", &k.Bare)
+	}
+}
+
+func row(t *tabwriter.Writer, cells ...string) {
+	fmt.Fprintf(t, "%s\t\n", strings.Join(cells, "\t")) //nolint:errcheck // it goes into memory
+}
+
+func span(ratios []float64) string {
+	if len(ratios) == 0 {
+		return ""
+	}
+	low, high := ratios[0], ratios[0]
+	for _, r := range ratios {
+		low, high = min(low, r), max(high, r)
+	}
+	return fmt.Sprintf("%.2f–%.2f", low, high)
+}
+
+func limit(sign string, value float64) string {
+	if value == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s %.2f", sign, value)
+}
+
+func verdict(met *bool) string {
+	switch {
+	case met == nil:
+		return ""
+	case *met:
+		return "met"
+	}
+	return "MISSED"
+}
+
+func (s *SideReport) cpu(process string) string {
+	us, ok := s.CPUUs[process]
+	if !ok {
+		return "?"
+	}
+	return fmt.Sprintf("%.1f", us)
+}
+
+// total sums the CPU time up, where that of the server is known.
+func total(cpu map[string]float64) string {
+	if _, ok := cpu[processNames[server]]; !ok {
+		return "?"
+	}
+	return fmt.Sprintf("%.1f", sum(cpu))
+}
+
+func shareOf(k *CaseReport) string {
+	if _, ok := k.Bare.CPUUs[processNames[server]]; !ok {
+		return "?"
+	}
+	return fmt.Sprintf("%.2f", ratio(sum(k.Roost.CPUUs), sum(k.Bare.CPUUs)))
+}
+
+func sum(cpu map[string]float64) (all float64) {
+	for _, us := range cpu {
+		all += us
+	}
+	return all
+}
+
+func complain(b *strings.Builder, inFlight int, who string, s *SideReport) {
+	if s.Failed > 0 {
+		fmt.Fprintf(b, "\n    %d in flight, %s: %d failed, the first with: %s\n", inFlight, who, s.Failed, s.Error)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/cmd/roost/bench"
+)
+
+// benched runs bench with itself as the program to start, and returns what it printed.
+func benched(t *testing.T, args ...string) string {
+	t.Helper()
+	var out, said lockedBuffer
+	code := run(t.Context(), program{
+		args: append([]string{"bench"}, args...), stdout: &out, stderr: &said, version: "1.2.3",
+		environ: []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ROOST_TIMEOUT=20s"},
+	})
+	if code != 0 {
+		t.Fatalf("roost bench %v = %d; want 0: %s", args, code, said.String())
+	}
+	return out.String()
+}
+
+var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "300"}
+
+func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
+	t.Parallel()
+	var report bench.Report
+	if err := json.Unmarshal([]byte(benched(t, append(short, "--json")...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	if report.Version != "1.2.3" || report.Go == "" || report.NATS == "" || report.NATSGo == "" || report.Machine.Cores == 0 || report.Rounds != 2 {
+		t.Errorf("the report does not say what was measured where: %+v", report)
+	}
+	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3}
+	for _, cell := range report.Cells {
+		if len(cell.Cases) != want[cell.ID] {
+			t.Errorf("%s has %d cases; want %d", cell.ID, len(cell.Cases), want[cell.ID])
+		}
+		delete(want, cell.ID)
+		for _, c := range cell.Cases {
+			for who, side := range map[string]bench.SideReport{"roost": c.Roost, "bare": c.Bare} {
+				if side.PerSecond <= 0 || side.P50Us <= 0 || side.P99Us < side.P50Us || side.Units <= 0 || side.Failed != 0 {
+					t.Errorf("%s, %d in flight, %s = %+v; want rates and latencies without failures", cell.ID, c.InFlight, who, side)
+				}
+			}
+			if len(c.RateRatios) != 2 || c.RateRatio <= 0 || c.P50Ratio <= 0 {
+				t.Errorf("%s, %d in flight: ratios %v, %v, %v; want one of each round", cell.ID, c.InFlight, c.RateRatios, c.RateRatio, c.P50Ratio)
+			}
+		}
+	}
+	if len(want) > 0 {
+		t.Errorf("nothing was measured of %v", want)
+	}
+}
+
+func TestBenchShowsTables(t *testing.T) {
+	t.Parallel()
+	shown := benched(t, append(short, "--only", "P1")...)
+	for _, want := range []string{"nats-server 2.", "P1  look-up", "in flight", "look-ups/s", "≥ 0.90", "CPU µs"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("nothing is said of %q in\n%s", want, shown)
+		}
+	}
+	if strings.Contains(shown, "P2") {
+		t.Errorf("P2 was not asked for and is in\n%s", shown)
+	}
+}
+
+func TestBenchOfARunningRegistryLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	node := serve(t, "--store-dir", t.TempDir(), "--trusted-clients")
+	must(t, node.url, "register", "orders/i-1", "--permanent")
+	benched(t, append(short, "--server", node.url)...)
+	if got := strings.TrimSpace(must(t, node.url, "count", "--all-namespaces", "--json")); got != `{"count":1}` {
+		t.Errorf("count afterwards = %s; want what was there before", got)
+	}
+	nc, err := nats.Connect(node.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	js, err := nc.JetStream()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range js.StreamNames() {
+		if name != "KV_roost_v1" {
+			t.Errorf("stream %s is still there", name)
+		}
+	}
+}
+
+func TestBenchThatCannotUseJetStreamSaysWhatToDo(t *testing.T) {
+	t.Parallel()
+	node := serve(t, "--store-dir", t.TempDir())
+	var out, said lockedBuffer
+	code := run(t.Context(), program{
+		args: append([]string{"bench", "--only", "P3", "--timeout", "2s", "--server", node.url}, short...), stdout: &out, stderr: &said,
+		environ: []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")},
+	})
+	if code == 0 || !strings.Contains(said.String(), "--trusted-clients") {
+		t.Errorf("roost bench = %d, saying %q; want a word about --trusted-clients", code, said.String())
+	}
+}
+
+func TestBenchRefusesAWrongSetting(t *testing.T) {
+	t.Parallel()
+	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0")
+	if code != 2 || !strings.Contains(said, "P99") || !strings.Contains(said, "rounds") {
+		t.Errorf("roost bench = %d, saying %q; want 2 and both mistakes", code, said)
+	}
+}

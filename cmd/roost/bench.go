@@ -131,8 +131,12 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 // credentials are the flags by which another process of this program connects as c does.
 func (c *connection) credentials() (args []string) {
 	for _, f := range []struct{ flag, value string }{
-		{"--context", c.Context}, {"--creds", c.Creds}, {"--nkey", c.NKey},
-		{"--tls-ca", c.TLSCA}, {"--tls-cert", c.TLSCert}, {"--tls-key", c.TLSKey},
+		{"--context", c.Context},
+		{"--creds", c.Creds},
+		{"--nkey", c.NKey},
+		{"--tls-ca", c.TLSCA},
+		{"--tls-cert", c.TLSCert},
+		{"--tls-key", c.TLSKey},
 	} {
 		if f.value != "" {
 			args = append(args, f.flag, f.value)

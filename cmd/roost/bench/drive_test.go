@@ -90,7 +90,7 @@ func TestEverySettingThatIsWrongIsReported(t *testing.T) {
 	if err == nil {
 		t.Fatal("nothing is wrong with nothing")
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // it is joined by Validate itself
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok || len(joined.Unwrap()) != 8 {
 		t.Errorf("Validate = %v; want eight problems", err)
 	}

@@ -29,7 +29,7 @@ func prepareBulk(ctx context.Context, w *World) ([]Case, error) {
 		return nil, err
 	}
 	var registered, created counter
-	registered.add(first, nil)
+	registered.written.Add(int64(first))
 	w.check(func(ctx context.Context) error {
 		return untilSeen(ctx, func() error { return registered.compare(w.count()) })
 	})

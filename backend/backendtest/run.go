@@ -71,6 +71,7 @@ func contract() []clause {
 		registerClauses, registerConditionClauses, registerLimitClauses, ownerClauses, metadataClauses,
 		updateClauses, unregisterClauses, repeatClauses,
 		readClauses, stampClauses, listClauses, pageClauses, whereClauses, filterClauses, summaryClauses,
+		sinceClauses, waitClauses,
 		watchClauses, watchQueryClauses,
 		batchClauses, leaseClauses, contextClauses, closeClauses, healthClauses,
 	)

@@ -15,3 +15,12 @@ func TestContract(t *testing.T) {
 		return ready(t, memkv.New(), live)
 	})
 }
+
+// R7.
+func TestFollowersOfHybridEndExact(t *testing.T) {
+	t.Parallel()
+	backendtest.RunFollowers(t, func(t *testing.T, live backend.Liveness) backend.Backend {
+		t.Helper()
+		return ready(t, memkv.New(), live)
+	})
+}

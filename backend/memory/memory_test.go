@@ -17,3 +17,14 @@ func TestMemoryKeepsTheContract(t *testing.T) {
 		return b
 	})
 }
+
+// R7.
+func TestFollowersOfMemoryEndExact(t *testing.T) {
+	t.Parallel()
+	backendtest.RunFollowers(t, func(t *testing.T, live backend.Liveness) backend.Backend {
+		t.Helper()
+		b := memory.New(live)
+		t.Cleanup(func() { _ = b.Close() })
+		return b
+	})
+}

@@ -15,3 +15,21 @@ func (v *View) Watchers() int {
 	}
 	return n
 }
+
+// Waiting returns how many wait for a key or for a change. It panics where the count is
+// not that of those who are held.
+func (v *View) Waiting() int {
+	v.waits.mu.Lock()
+	defer v.waits.mu.Unlock()
+	n := 0
+	for _, held := range v.waits.keys {
+		n += len(held)
+	}
+	for _, s := range v.waits.scopes {
+		n += s.waiters
+	}
+	if int64(n) != v.waits.waiting.Load() {
+		panic("view: the count of those who wait is wrong")
+	}
+	return n
+}

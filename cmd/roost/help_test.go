@@ -42,7 +42,7 @@ func TestTheCommandsAreThose(t *testing.T) {
 	for _, c := range commands()[1:] {
 		names = append(names, c.Name())
 	}
-	want := "completion count health list lookup register serve services unregister update version"
+	want := "bench completion count health list lookup register serve services unregister update version"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("commands are %s; want %s", got, want)
 	}
@@ -51,7 +51,7 @@ func TestTheCommandsAreThose(t *testing.T) {
 // A flag of a type that cannot come from the environment would be one silently.
 func TestEveryFlagCanComeFromTheEnvironment(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{"string": true, "bool": true, "int": true, "duration": true, "stringArray": true}
+	known := map[string]bool{"string": true, "bool": true, "int": true, "duration": true, "stringArray": true, "stringSlice": true}
 	for _, c := range commands() {
 		settable(c.Flags()).VisitAll(func(f *pflag.Flag) {
 			if !known[f.Value.Type()] {

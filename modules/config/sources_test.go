@@ -140,6 +140,7 @@ func TestListsComeFromTheFileAndAreReplacedByFlags(t *testing.T) {
 	set := func(args ...string) *pflag.FlagSet {
 		fs := pflag.NewFlagSet("list", pflag.ContinueOnError)
 		fs.StringArray("where", nil, "")
+		fs.StringSlice("only", nil, "")
 		if err := fs.Parse(args); err != nil {
 			t.Fatal(err)
 		}
@@ -155,9 +156,14 @@ func TestListsComeFromTheFileAndAreReplacedByFlags(t *testing.T) {
 	} {
 		var got struct {
 			Where []string `koanf:"where"`
+			Only  []string `koanf:"only"`
 		}
-		if err := (config.Sources{Flags: set(row.args...), File: name}).Load(&got); err != nil {
+		err := config.Sources{Flags: set(row.args...), File: name, Environ: []string{"ROOST_ONLY=p1,p2"}}.Load(&got)
+		if err != nil {
 			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"p1", "p2"}, got.Only); diff != "" {
+			t.Errorf("a list joined by commas (-want +got):\n%s", diff)
 		}
 		if diff := cmp.Diff(row.want, got.Where); diff != "" {
 			t.Errorf("with %v (-want +got):\n%s", row.args, diff)

@@ -3,15 +3,22 @@ package config
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 )
 
-func isList(f *pflag.Flag) bool { return f.Value.Type() == "stringArray" }
+// isList reports whether f takes many values: given many times, or joined by commas too.
+func isList(f *pflag.Flag) bool { return f.Value.Type() == "stringArray" || isJoined(f) }
+
+func isJoined(f *pflag.Flag) bool { return f.Value.Type() == "stringSlice" }
 
 // parse returns texts as the value of f that they stand for; f itself is not changed.
 func parse(f *pflag.Flag, texts ...string) (any, error) {
+	if isJoined(f) && len(texts) == 1 {
+		return strings.Split(texts[0], ","), nil
+	}
 	if isList(f) {
 		return texts, nil
 	}

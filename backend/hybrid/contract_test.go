@@ -12,6 +12,7 @@ import (
 func TestContract(t *testing.T) {
 	t.Parallel()
 	backendtest.Run(t, backendtest.Profile{}, func(t *testing.T, live backend.Liveness) backend.Backend {
+		t.Helper()
 		return ready(t, memkv.New(), live)
 	})
 }

@@ -18,9 +18,9 @@ func instance(service, name string) backend.Registration {
 	return backend.Registration{Key: backend.Key{Namespace: "default", Service: service, Instance: name}, Weight: 100}
 }
 
-func register(t *testing.T, b backend.Backend, service, name string) backend.Registration {
+func register(t *testing.T, b backend.Backend, name string) backend.Registration {
 	t.Helper()
-	r, _, err := b.Register(t.Context(), instance(service, name), backend.Write{})
+	r, _, err := b.Register(t.Context(), instance("a", name), backend.Write{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func TestAStaleViewGoesOnAnsweringAndSaysItsAge(t *testing.T) {
 		store := memkv.New()
 		n := ready(t, store, backend.Nobody)
 		defer n.stop()
-		want := register(t, n, "a", "1")
+		want := register(t, n, "1")
 		synctest.Wait()
 		store.FreezeFeeds()
 		time.Sleep(45 * time.Second)
@@ -108,7 +108,7 @@ func TestAStoreMadeAnewBeginsANewEpochAndNothingOldIsShown(t *testing.T) {
 		store := memkv.New()
 		n := ready(t, store, backend.Nobody)
 		defer n.stop()
-		register(t, n, "a", "old")
+		register(t, n, "old")
 		_, before, err := n.List(t.Context(), backend.Query{})
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func TestAStoreMadeAnewBeginsANewEpochAndNothingOldIsShown(t *testing.T) {
 		if got := names(t, n); got != "[]" {
 			t.Errorf("the new store shows %s; want nothing", got)
 		}
-		register(t, n, "a", "new")
+		register(t, n, "new")
 		if got := names(t, n); got != "[new]" {
 			t.Errorf("the new store shows %s; want [new]", got)
 		}
@@ -157,8 +157,8 @@ func TestARebuildTellsWatchersTheDifference(t *testing.T) {
 		store := memkv.New()
 		n := ready(t, store, backend.Nobody)
 		defer n.stop()
-		kept := register(t, n, "a", "kept")
-		gone := register(t, n, "a", "gone")
+		kept := register(t, n, "kept")
+		gone := register(t, n, "gone")
 		synctest.Wait()
 		held := map[backend.Key]bool{kept.Key: true, gone.Key: true}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -204,7 +204,7 @@ func TestForeignEntriesAreLeftOutAndReported(t *testing.T) {
 		store := memkv.New()
 		n := ready(t, store, backend.Nobody)
 		defer n.stop()
-		register(t, n, "a", "1")
+		register(t, n, "1")
 		for i, value := range []string{"?", `{"namespace":"default","service":"b","instance":"other"}`, `{"namespace":7}`} {
 			if _, err := store.Write(t.Context(), kvstore.Write{Key: fmt.Sprintf("event.default.b.%d", i), Value: []byte(value)}); err != nil {
 				t.Fatal(err)

@@ -25,13 +25,13 @@ type node struct {
 }
 
 // start starts a node; it is not waited for.
-func start(t *testing.T, store kvstore.Store, live backend.Liveness, opts ...kvstore.TailOption) *node {
+func start(t *testing.T, store kvstore.Store, live backend.Liveness) *node {
 	t.Helper()
 	guard, err := epoch.NewGuard(store, epoch.Forgetful())
 	if err != nil {
 		t.Fatal(err)
 	}
-	n := &node{tail: kvstore.NewTail(store, opts...)}
+	n := &node{tail: kvstore.NewTail(store)}
 	n.tail.Subscribe(epoch.Key, guard)
 	n.Backend = hybrid.New(store, n.tail, guard, durabletest.NewLeases(live, store, n.tail))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -122,6 +122,7 @@ func condition(rt *rapid.T, p *pair) func(of func(backend.Revision) backend.Revi
 }
 
 func (p *pair) register(t *testing.T, rt *rapid.T) {
+	t.Helper()
 	r := backend.Registration{
 		Key: keys.Draw(rt, "key"), Metadata: metadatas.Draw(rt, "metadata"), Weight: weights.Draw(rt, "weight"),
 		Status: statuses.Draw(rt, "status"),
@@ -134,6 +135,7 @@ func (p *pair) register(t *testing.T, rt *rapid.T) {
 }
 
 func (p *pair) update(t *testing.T, rt *rapid.T) {
+	t.Helper()
 	k, owner, at := keys.Draw(rt, "key"), owners.Draw(rt, "owner"), condition(rt, p)
 	var change backend.Change
 	if rapid.Bool().Draw(rt, "merges") {
@@ -151,6 +153,7 @@ func (p *pair) update(t *testing.T, rt *rapid.T) {
 }
 
 func (p *pair) unregister(t *testing.T, rt *rapid.T) {
+	t.Helper()
 	k, owner, at := keys.Draw(rt, "key"), owners.Draw(rt, "owner"), condition(rt, p)
 	p.both(rt, "unregister", func(b backend.Backend, of func(backend.Revision) backend.Revision) (backend.Result, error) {
 		removal, _, err := b.Unregister(t.Context(), k, backend.Write{Owner: owner, If: at(of)})
@@ -160,6 +163,7 @@ func (p *pair) unregister(t *testing.T, rt *rapid.T) {
 
 // compare asks both for everything and for parts.
 func (p *pair) compare(t *testing.T, rt *rapid.T) {
+	t.Helper()
 	for _, q := range []backend.Query{
 		{},
 		{Scope: backend.Scope{Namespace: "default", Service: "a"}},

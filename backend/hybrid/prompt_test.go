@@ -16,7 +16,7 @@ func TestAPromptReadDoesNotWait(t *testing.T) {
 		store := memkv.New()
 		n := ready(t, store, backend.Nobody)
 		defer n.stop()
-		r := register(t, n, "a", "1")
+		r := register(t, n, "1")
 		synctest.Wait()
 		store.FreezeFeeds()
 		for read, want := range map[backend.Read]bool{

@@ -185,6 +185,7 @@ func (p *pair) compare(t *testing.T, rt *rapid.T) {
 }
 
 func (p *pair) list(t *testing.T, rt *rapid.T, b backend.Backend, q backend.Query) []string {
+	t.Helper()
 	all := []string{}
 	for r, err := range backend.All(t.Context(), b, q) {
 		if err != nil {

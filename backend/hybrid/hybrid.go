@@ -32,6 +32,7 @@ type Backend struct {
 	feed    *feed
 	log     *slog.Logger
 	cancel  func() // of the subscription to endings
+	name    string // in Health
 }
 
 var (
@@ -48,6 +49,9 @@ type Option func(*Backend)
 // WithLogger sends logs to l. The default discards them.
 func WithLogger(l *slog.Logger) Option { return func(b *Backend) { b.log = l } }
 
+// WithName sets what Health calls the kind of backend. The default is "hybrid".
+func WithName(name string) Option { return func(b *Backend) { b.name = name } }
+
 // New returns a Backend that writes to store and reads what tail, the feed of that very
 // store, shows. It subscribes to tail, which must not run yet, and answers once tail has
 // shown everything; see Ready.
@@ -57,6 +61,7 @@ func New(store kvstore.Store, tail *kvstore.Tail, epochs Epochs, live backend.Li
 		view:    view.New(0),
 		filters: filter.NewCache(),
 		log:     slog.New(slog.DiscardHandler),
+		name:    "hybrid",
 	}
 	for _, o := range opts {
 		o(b)
@@ -273,7 +278,7 @@ func (b *Backend) Health(ctx context.Context) (backend.Health, error) {
 		return backend.Health{}, why
 	}
 	state := b.tail.State()
-	h := backend.Health{Status: backend.Healthy, Backend: "hybrid", State: state.State.String(), Stamp: aged(b.view.Stamp(), b.tail.Age())}
+	h := backend.Health{Status: backend.Healthy, Backend: b.name, State: state.State.String(), Stamp: aged(b.view.Stamp(), b.tail.Age())}
 	h.Registrations, h.Services = b.view.Size()
 	if why != nil {
 		h.Status, h.Problems = backend.Unhealthy, append(h.Problems, why.Error())

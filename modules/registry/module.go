@@ -9,6 +9,7 @@ import (
 	"github.com/roostbus/roost/backend/hybrid"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
+	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/supervision"
 )
 
@@ -23,6 +24,7 @@ type Params struct {
 	fx.In
 
 	Lifecycle fx.Lifecycle
+	Config    config.Server
 	Store     kvstore.Store
 	Tail      *kvstore.Tail
 	Guard     *epoch.Guard
@@ -39,7 +41,7 @@ type Result struct {
 
 // New builds the Backend, in which nobody lives: there are no leases. It is closed when all that asks it has stopped.
 func New(p Params) Result {
-	b := hybrid.New(p.Store, p.Tail, p.Guard, backend.Nobody, hybrid.WithLogger(p.Log))
+	b := hybrid.New(p.Store, p.Tail, p.Guard, backend.Nobody, hybrid.WithLogger(p.Log), hybrid.WithName(p.Config.Backend))
 	p.Lifecycle.Append(fx.StopHook(b.Close))
 	return Result{
 		Backend: b,

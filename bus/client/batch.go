@@ -136,27 +136,23 @@ func operationOf(op *Operation) (bus.BatchOperation, error) {
 	return wire, err
 }
 
-// sendPart makes the write of one part and puts its results where they belong.
+// sendPart makes the write of one part and puts its results where they belong. A batch
+// that was done in part is sent again whole: what was done is recognised.
 func (c *Client) sendPart(ctx context.Context, p *part, operations []Operation, results []Result) (Stamp, error) {
-	r := &request{subject: c.subjects.OfScope(bus.VerbBatch, Scope{Namespace: p.namespace})}
+	o := &outcomes{operations: operations, results: results, part: p, definite: make([]bool, len(p.indexes))}
+	r := &request{
+		subject:  c.subjects.OfScope(bus.VerbBatch, Scope{Namespace: p.namespace}),
+		patience: firstBatchTry,
+		finished: o.take,
+	}
 	a := c.send(ctx, r, p.write(operations), p.body)
-	if a.err != nil {
+	switch {
+	case o.garbled != nil:
+		return Stamp{}, c.unread(r, o.garbled)
+	case a.err != nil && o.stamp == (Stamp{}):
 		return a.stamp, a.err
 	}
-	var body bus.BatchReply
-	if err := decode(a.reply, &body); err != nil {
-		return Stamp{}, c.unread(r, err)
-	}
-	if len(body.Results) != len(p.indexes) {
-		return Stamp{}, c.unread(r, fmt.Errorf("%d results for %d operations", len(body.Results), len(p.indexes)))
-	}
-	for n, i := range p.indexes {
-		results[i] = resultOf(&operations[i], &body.Results[n])
-		if results[i].Err != nil && a.repeated {
-			results[i].Err = hide(operations[i].Registration.String(), backend.ErrUnknownOutcome, results[i].Err)
-		}
-	}
-	return a.stamp, nil
+	return o.stamp, nil // also if the last of several sendings failed: what is known is known
 }
 
 // write sums up the writes of a part's operations: the first epoch that one names, a
@@ -179,21 +175,4 @@ func (p *part) write(operations []Operation) (w Write) {
 		ids.Sum(w.ID[:0])
 	}
 	return w
-}
-
-func resultOf(op *Operation, wire *bus.BatchResult) (result Result) {
-	if failure := wire.Error; failure != nil {
-		result.Err = detail(failure, op.Registration.Key)
-		return result
-	}
-	if op.Kind == backend.OpUnregister {
-		result.Removal = Removal{Removed: wire.Revision != 0, Revision: wire.Revision}
-		if wire.Removed != nil {
-			result.Removal.Removed = *wire.Removed
-		}
-		return result
-	}
-	result.Registration = op.Registration.Normalize()
-	result.Registration.Revision = wire.Revision
-	return result
 }

@@ -33,6 +33,11 @@ type request struct {
 	id       string
 	known    backend.Revision // the newest revision of epoch known when it was first sent
 	anyEpoch bool             // nothing in the body depends on the epoch
+
+	// Of a batch: how long the first sending waits, and what takes in a reply and reports
+	// whether every operation has a definite outcome. If not, the batch is sent again.
+	patience time.Duration
+	finished func(reply *nats.Msg, repeated bool) bool
 }
 
 // fate is what became of one sending.
@@ -52,9 +57,6 @@ type attempt struct {
 	stamp backend.Stamp
 	fate  fate
 	err   error // also of an answer that is a failure: a *bus.Error
-
-	// repeated says that what is answered was sent before, with an outcome not known.
-	repeated bool
 }
 
 // try sends r once and waits for the reply, at most wait.

@@ -97,22 +97,26 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 	}
 }
 
+// errUnfinished is why a batch is sent again of which a part was done.
+var errUnfinished = errors.New("a part of the batch was not done")
+
 // write sends r until there is a definite answer. Once a sending's fate is not known
 // every other carries [bus.HeaderRepeat], and no failure is certain any more. ctx is of
 // begin.
 func (c *Client) write(ctx context.Context, r *request) attempt {
 	var pause backoff
 	var doubt error
-	each := firstWriteTry
+	each := max(firstWriteTry, r.patience)
 	for {
 		sent := time.Now()
 		wait := min(each, remaining(ctx))
 		a := c.try(ctx, r, wait, doubt != nil)
 		each = longer(each, sent)
 		switch {
-		case a.fate == answered && a.err == nil:
-			a.repeated = doubt != nil
+		case a.fate == answered && a.err == nil && (r.finished == nil || r.finished(a.reply, doubt != nil)):
 			return a
+		case a.fate == answered && a.err == nil:
+			doubt = errUnfinished
 		case a.fate == answered && transient(a.err), a.fate == notSent, a.fate == refused:
 		case a.fate == answered && definite(a.err) && doubt == nil:
 			a.err = fmt.Errorf("%s: %w", c.what(r), a.err)

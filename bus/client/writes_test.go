@@ -196,3 +196,44 @@ func TestInARepeatedBatchNoFailureIsCertain(t *testing.T) {
 		wantUnknown(t, results[1].Err)
 	})
 }
+
+func TestABatchDoneInPartIsSentAgainAndKeepsWhatIsDefinite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s := scripted(t,
+			reply("7", "1", `{"results":[{"revision":7},{"code":"unavailable","message":"m"},{"code":"unknown_outcome","message":"m"},{"code":"not_found","message":"m"}]}`),
+			reply("9", "1", `{"results":[{"code":"conflict","message":"m"},{"revision":8},{"code":"conflict","message":"m"},{"revision":9}]}`))
+		operations := make([]Operation, 4)
+		for i := range operations {
+			operations[i] = Operation{Kind: OpUpdate, Registration: Registration{Key: Key{Namespace: "default", Service: fmt.Sprint(i)}}}
+		}
+		results, stamp, err := c.Batch(t.Context(), operations, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if results[0].Revision() != 7 || results[1].Revision() != 8 || stamp.Revision != 9 {
+			t.Errorf("got %+v and %+v at %d; want what was done at 7 and at 8", results[0], results[1], stamp.Revision)
+		}
+		wantUnknown(t, results[2].Err)
+		wantErr(t, results[3].Err, ErrNotFound)
+		first, second := s.requests()[0].msg, s.requests()[1].msg
+		if first.Header.Get(bus.HeaderRequestID) != second.Header.Get(bus.HeaderRequestID) || second.Header.Get(bus.HeaderRepeat) == "" {
+			t.Error("the second sending is no repeat of the first")
+		}
+	})
+}
+
+func TestABatchThatStaysUnfinishedSaysSoOfEachOperation(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := scripted(t, reply("7", "1", `{"results":[{"revision":7},{"code":"unknown_outcome","message":"m"}]}`))
+		results, _, err := c.Batch(t.Context(), []Operation{
+			{Kind: OpUnregister, Registration: Registration{Key: key}},
+			{Kind: OpUnregister, Registration: Registration{Key: Key{Namespace: "default", Service: "s"}}},
+		}, false)
+		if err != nil || results[0].Err != nil {
+			t.Fatalf("got %v, %v", results, err)
+		}
+		wantUnknown(t, results[1].Err)
+	})
+}

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,9 +14,20 @@ import (
 	"github.com/roostbus/roost/bus"
 )
 
-// Lookup implements backend.Backend.
+// carried reports as an [ErrInvalid] what the wire does not carry.
+func carried(read Read, since *Revision) error {
+	switch {
+	case since != nil:
+		return backend.Invalid("since", "is not served over the bus")
+	case read.Wait != 0:
+		return backend.Invalid("wait_ms", "is not served over the bus")
+	}
+	return nil
+}
+
+// Lookup implements backend.Backend. A read that waits is ErrInvalid.
 func (c *Client) Lookup(ctx context.Context, key Key, read Read) (Registration, Stamp, error) {
-	if err := key.Validate(); err != nil {
+	if err := cmp.Or(key.Validate(), carried(read, nil)); err != nil {
 		return Registration{}, Stamp{}, err
 	}
 	r := &request{subject: c.subjects.OfKey(bus.VerbLookup, key), key: key}
@@ -30,7 +42,7 @@ func (c *Client) Lookup(ctx context.Context, key Key, read Read) (Registration, 
 	return found, stamp, nil
 }
 
-// List implements backend.Backend. A page holds no more than fits the server's greatest
+// List implements backend.Backend. Since is ErrInvalid. A page holds no more than fits the server's greatest
 // message. The registry does not know MaxBytes: a page that turns out too large is asked
 // for again with fewer entries.
 func (c *Client) List(ctx context.Context, q Query) (*Page, Stamp, error) {
@@ -60,7 +72,7 @@ func fitting(entries []*Registration, size int) int {
 }
 
 func (c *Client) list(ctx context.Context, q Query) (*Page, Stamp, error) {
-	if err := q.Validate(); err != nil {
+	if err := cmp.Or(q.Validate(), carried(q.Read, q.Since)); err != nil {
 		return nil, Stamp{}, err
 	}
 	r := &request{subject: c.subjects.OfScope(bus.VerbList, q.Scope)}
@@ -85,7 +97,7 @@ func (c *Client) All(ctx context.Context, q Query) iter.Seq2[*Registration, erro
 
 // Count implements backend.Counter.
 func (c *Client) Count(ctx context.Context, q Query) (int, Stamp, error) {
-	q.Limit, q.MaxBytes, q.After = 0, 0, ""
+	q.Limit, q.MaxBytes, q.After, q.Since, q.Wait = 0, 0, "", nil, 0
 	if err := q.Validate(); err != nil {
 		return 0, Stamp{}, err
 	}
@@ -108,7 +120,7 @@ func (c *Client) Services(ctx context.Context, q Query) (*ServicesPage, Stamp, e
 	if q.Service != "" || !q.Everything() {
 		return nil, Stamp{}, backend.Invalid("services", "are asked for by namespace only")
 	}
-	if err := q.Validate(); err != nil {
+	if err := cmp.Or(q.Validate(), carried(q.Read, q.Since)); err != nil {
 		return nil, Stamp{}, err
 	}
 	r := &request{subject: c.subjects.OfScope(bus.VerbServices, q.Scope)}

@@ -55,7 +55,8 @@ var (
 	worldServices = []string{"s", "s-1"}
 	worldMetadata = []backend.Metadata{"", `{"zone":"a"}`, `{"zone":"b","n":1}`, `{"zone":["a","b"],"n":2}`}
 	worldQueries  = []backend.Query{
-		{}, {},
+		{},
+		{},
 		{Where: conditions{"zone": `"a"`}},
 		{Filter: `metadata.n >= 1 && weight > 1`},
 		{Status: []backend.Status{backend.Up}},

@@ -270,9 +270,9 @@ func waitEnds(t *testing.T, s subject) {
 			_, _, err := s.Lookup(ctx, instance("orders", "i-1").Key, backend.Read{Wait: patience})
 			ended <- err
 		}()
-		s.lookup(t, instance("payments", "i-1").Key, linearizable) // give them time
 	}
 	wait(ctx)
+	s.lookup(t, instance("payments", "i-1").Key, linearizable) // give them time
 	cancel()
 	for range 2 {
 		err := <-ended
@@ -280,6 +280,7 @@ func waitEnds(t *testing.T, s subject) {
 		fails(t, "a wait", err, context.Canceled)
 	}
 	wait(patient(t))
+	s.lookup(t, instance("payments", "i-1").Key, linearizable)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -23,10 +23,22 @@ const (
 	services
 	batch
 	watch
+	lookupWait // those that may wait say nothing about how fast the others are
+	listWait
 	operations // how many there are
 )
 
-var names = [operations]string{"register", "lookup", "update", "unregister", "list", "count", "services", "batch", "watch"}
+var names = [operations]string{
+	"register", "lookup", "update", "unregister", "list", "count", "services", "batch", "watch", "lookup_wait", "list_wait",
+}
+
+// waiting returns the operation that a read is counted as.
+func waiting(plain, waits operation, read backend.Read) operation {
+	if read.Wait > 0 {
+		return waits
+	}
+	return plain
+}
 
 // Backend counts and times the calls of another. Use New.
 type Backend struct {
@@ -121,7 +133,7 @@ func (b *Backend) Register(ctx context.Context, r backend.Registration, w backen
 func (b *Backend) Lookup(ctx context.Context, key backend.Key, read backend.Read) (backend.Registration, backend.Stamp, error) {
 	start := time.Now()
 	r, stamp, err := b.inner.Lookup(ctx, key, read)
-	b.done(lookup, start, err)
+	b.done(waiting(lookup, lookupWait, read), start, err)
 	return r, stamp, err
 }
 
@@ -148,7 +160,7 @@ func (b *Backend) Unregister(ctx context.Context, key backend.Key, w backend.Wri
 func (b *Backend) List(ctx context.Context, q backend.Query) (*backend.Page, backend.Stamp, error) {
 	start := time.Now()
 	page, stamp, err := b.inner.List(ctx, q)
-	b.done(list, start, err)
+	b.done(waiting(list, listWait, q.Read), start, err)
 	return page, stamp, err
 }
 

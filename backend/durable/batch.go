@@ -28,20 +28,9 @@ func (w *Writer) Batch(ctx context.Context, operations []backend.Operation, atom
 // apart lets each operation stand alone: those on different keys run beside each other,
 // those on one key in their order.
 func (w *Writer) apart(ctx context.Context, operations []backend.Operation) ([]backend.Result, backend.Stamp, error) {
-	var chains [][]int // the indices of the operations on one key
-	chainOf := make(map[backend.Key]int, len(operations))
-	for i := range operations {
-		key := operations[i].Registration.Key
-		c, ok := chainOf[key]
-		if !ok {
-			c = len(chains)
-			chainOf[key] = c
-			chains = append(chains, nil)
-		}
-		chains[c] = append(chains[c], i)
-	}
 	results := make([]backend.Result, len(operations))
 	stamps := make([]backend.Stamp, len(operations))
+	chains := w.ahead(ctx, operations, chainsOf(operations), results, stamps)
 	next := make(chan []int)
 	var wg sync.WaitGroup
 	for range min(window, len(chains)) {
@@ -59,6 +48,25 @@ func (w *Writer) apart(ctx context.Context, operations []backend.Operation) ([]b
 	close(next)
 	wg.Wait()
 	return results, newest(stamps), nil
+}
+
+// chainsOf returns the indices of the operations on each key.
+func chainsOf(operations []backend.Operation) [][]int {
+	indices := make([]int, len(operations)) // what most chains are a part of
+	chains := make([][]int, 0, len(operations))
+	chainOf := make(map[backend.Key]int, len(operations))
+	for i := range operations {
+		key := operations[i].Registration.Key
+		c, twice := chainOf[key]
+		if !twice {
+			indices[i] = i
+			chainOf[key] = len(chains)
+			chains = append(chains, indices[i:i+1:i+1])
+			continue
+		}
+		chains[c] = append(chains[c], i)
+	}
+	return chains
 }
 
 func newest(stamps []backend.Stamp) backend.Stamp {

@@ -305,7 +305,10 @@ func (b *Backend) Close() error {
 type source struct{ *Backend }
 
 // Peek implements [durable.Source].
-func (s source) Peek(_ context.Context, key backend.Key) (rules.State, error) {
+func (s source) Peek(_ context.Context, key backend.Key) (rules.State, error) { return s.Recall(key) }
+
+// Recall implements [durable.Recaller].
+func (s source) Recall(key backend.Key) (rules.State, error) {
 	if err := s.feed.serving(); err != nil {
 		return rules.State{}, err
 	}
@@ -330,4 +333,20 @@ func (e *echoing) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
 		e.tail.Wrote(sent, revision)
 	}
 	return revision, err
+}
+
+// WriteEach implements [kvstore.Pipeliner].
+func (e *echoing) WriteEach(ctx context.Context, writes []kvstore.Write) []kvstore.Written {
+	sent := e.tail.Sent()
+	results := kvstore.WriteEach(ctx, e.Store, writes)
+	var newest uint64
+	for i := range results {
+		if results[i].Err == nil {
+			newest = max(newest, results[i].Revision)
+		}
+	}
+	if newest > 0 {
+		e.tail.Wrote(sent, newest)
+	}
+	return results
 }

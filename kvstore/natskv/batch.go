@@ -34,7 +34,7 @@ func (s *Store) Batch(ctx context.Context, writes []kvstore.Write) ([]uint64, er
 		}
 		named[i], messages[i] = w, s.message(&w)
 	}
-	last, err := s.deliver(ctx, "",
+	last, err := s.deliver(ctx, "", false,
 		func(wait time.Duration) (uint64, error) { return s.publishBatch(ctx, messages, wait) },
 		func(lost bool) (uint64, error) { return s.resolveBatch(ctx, named, lost) })
 	if err != nil {

@@ -40,6 +40,23 @@ type publisher struct {
 type call struct {
 	answer chan *nats.Msg // nil is sent when the answer is given up
 	timer  *time.Timer
+
+	// Of one of many, instead of these:
+	flight *flight
+	index  int
+	id     uint64
+}
+
+// give hands over the answer, or nil when it is given up.
+func (c *call) give(m *nats.Msg) {
+	switch {
+	case c.flight == nil:
+		c.answer <- m
+	case m == nil:
+		c.flight.land(c.index, landing{err: errLost})
+	default:
+		c.flight.land(c.index, landing{answer: m})
+	}
 }
 
 func newPublisher(nc *nats.Conn) (*publisher, error) {
@@ -63,7 +80,7 @@ func (p *publisher) receive(m *nats.Msg) {
 		return
 	}
 	if c := p.take(id); c != nil {
-		c.answer <- m
+		c.give(m)
 	}
 }
 
@@ -81,7 +98,7 @@ func (p *publisher) interrupt() {
 	defer p.mu.Unlock()
 	for id, c := range p.pending {
 		delete(p.pending, id)
-		c.answer <- nil
+		c.give(nil)
 	}
 }
 
@@ -123,10 +140,7 @@ func (p *publisher) request(ctx context.Context, m *nats.Msg, patience time.Dura
 		if answer == nil {
 			return nil, errLost
 		}
-		if len(answer.Data) == 0 && answer.Header.Get("Status") == "503" {
-			return nil, fmt.Errorf("%w: %w", errNotSent, nats.ErrNoResponders)
-		}
-		return answer, nil
+		return answered(answer)
 	case <-c.timer.C:
 	case <-ctx.Done():
 		c.timer.Stop()
@@ -135,6 +149,14 @@ func (p *publisher) request(ctx context.Context, m *nats.Msg, patience time.Dura
 		p.calls.Put(c)
 	}
 	return nil, errLost
+}
+
+// answered returns m, unless it says that nobody was there to answer.
+func answered(m *nats.Msg) (*nats.Msg, error) {
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		return nil, fmt.Errorf("%w: %w", errNotSent, nats.ErrNoResponders)
+	}
+	return m, nil
 }
 
 // publishError says what it means that a message could not be handed to the connection.

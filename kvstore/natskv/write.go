@@ -22,16 +22,13 @@ const (
 
 // Write applies w.
 func (s *Store) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
-	if err := w.Check(); err != nil {
-		return 0, fmt.Errorf("write: %w", err)
+	m, err := s.prepare(&w)
+	if err != nil {
+		return 0, err
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	if w.Operation == "" {
-		w.Operation = nuid.Next()
-	}
-	m := s.message(&w)
-	revision, err := s.deliver(ctx, w.Key,
+	revision, err := s.deliver(ctx, w.Key, false,
 		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
 		func(lost bool) (uint64, error) { return s.resolve(ctx, &w, lost) })
 	if err != nil {
@@ -40,13 +37,24 @@ func (s *Store) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
 	return revision, nil
 }
 
+// prepare checks w, gives it an operation if it has none, and returns it as a message.
+func (s *Store) prepare(w *kvstore.Write) (*nats.Msg, error) {
+	if err := w.Check(); err != nil {
+		return nil, fmt.Errorf("write: %w", err)
+	}
+	if w.Operation == "" {
+		w.Operation = nuid.Next()
+	}
+	return s.message(w), nil
+}
+
 // Barrier writes probe.<node>, unconditionally.
 func (s *Store) Barrier(ctx context.Context) (uint64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	key := probePrefix + s.config.Node
 	m := &nats.Msg{Subject: s.config.subjectPrefix() + key}
-	revision, err := s.deliver(ctx, key,
+	revision, err := s.deliver(ctx, key, false,
 		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
 		func(bool) (uint64, error) { return 0, errAgain })
 	if err != nil {
@@ -71,12 +79,12 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, wait time.Duration) (u
 }
 
 // deliver sends a write until its outcome is known or ctx is done. resolve is asked about
-// a conflict; lost says that an earlier try may have happened. key is what is written,
-// if it is one.
-func (s *Store) deliver(ctx context.Context, key string,
+// a conflict; lost says, to it and at the beginning, that an earlier try may have happened.
+// key is what is written, if it is one.
+func (s *Store) deliver(ctx context.Context, key string, lost bool,
 	send func(wait time.Duration) (uint64, error), resolve func(lost bool) (uint64, error),
 ) (uint64, error) {
-	lost, wait := false, patience
+	wait := patience
 	giveUp := func(cause error) (uint64, error) {
 		if lost {
 			return 0, fmt.Errorf("%w: %w", kvstore.ErrUnknownOutcome, hide(cause))

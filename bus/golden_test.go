@@ -65,7 +65,7 @@ func messages(t *testing.T) map[string]any {
 	lease := "pTqkZ4mB7sUe1Xh0aWc9Rg"
 	return map[string]any{
 		"request_register": bus.RegisterRequest{Content: content, Guard: bus.GuardOf(lease, backend.IfAbsent())},
-		"request_lookup":   bus.LookupRequest{Freshness: freshness},
+		"request_lookup":   bus.LookupRequest{Freshness: freshness, WaitMs: ptr(int64(30_000))},
 		"request_update": bus.UpdateRequest{
 			Content: bus.ContentOfChange(backend.Change{Status: ptr(backend.Draining), Weight: ptr(uint16(0))}),
 			Guard:   bus.GuardOf(lease, backend.IfRevision(42)),
@@ -79,6 +79,9 @@ func messages(t *testing.T) map[string]any {
 			Conditions: conditions, Paging: bus.Paging{Limit: ptr(100), After: "MSA0MiBkZWZhdWx0LnBheW1lbnRzLmktMQ"},
 			Freshness: freshness,
 		},
+		"request_list_since": bus.ListRequest{
+			Since: ptr(backend.Revision(42)), WaitMs: ptr(int64(30_000)), Freshness: bus.Freshness{MinRevision: 43},
+		},
 		"request_count":    bus.CountRequest{Conditions: conditions},
 		"request_services": bus.ServicesRequest{Paging: bus.Paging{Limit: ptr(100)}},
 		"request_batch": bus.BatchRequest{Atomic: true, Operations: []bus.BatchOperation{
@@ -91,11 +94,21 @@ func messages(t *testing.T) map[string]any {
 		}},
 		"request_health": bus.HealthRequest{},
 
+		"beacon": bus.Beacon{Revision: 42, Epoch: 1792454400, Feed: "6p3vd0q1t9k2n8sm", Keeper: bus.Keeper{Node: "roost-2", Term: 7}},
+
 		"reply_registration":      r,
 		"reply_unregister":        bus.UnregisterReply{Removed: true, Revision: 43},
 		"reply_unregister_absent": bus.UnregisterReply{},
 		"reply_list":              bus.ListReply{Registrations: []*backend.Registration{&r}, Next: "MSA0MiBkZWZhdWx0LnBheW1lbnRzLmktMQ"},
 		"reply_list_empty":        bus.ListReply{Registrations: []*backend.Registration{}},
+		"reply_list_since": bus.ListReply{
+			Registrations: []*backend.Registration{&r},
+			Removed: []backend.Removed{
+				{Key: backend.Key{Namespace: "default", Service: "payments", Instance: "10.0.0.8:8080"}, Revision: 44, Reason: backend.ReasonExpired},
+				{Key: backend.Key{Namespace: "default", Service: "payments", Instance: "10.0.0.9:8080"}, Revision: 45, Reason: backend.ReasonUnmatched},
+			},
+		},
+		"reply_list_since_nothing": bus.ListReply{Registrations: []*backend.Registration{}, Removed: []backend.Removed{}},
 		"reply_count":             bus.CountReply{Count: 7},
 		"reply_services": bus.ServicesReply{Services: []backend.ServiceInfo{
 			{Namespace: "default", Service: "payments", Instances: 3, Up: 2, Revision: 42},
@@ -110,7 +123,8 @@ func messages(t *testing.T) map[string]any {
 			Status: backend.Degraded, Problems: []string{"the view has not heard from the store for 3s"},
 			Node: "roost-1", Version: "0.1.0", Backend: "hybrid", State: "stale", Registrations: 120, Services: 9,
 			Revision: 42, Epoch: 1, AgeMs: 3100,
-			Requests: bus.RequestStats{InFlight: 3, Limit: 1024, Answered: 1200, Failed: 7},
+			Keeper:   &bus.Keeper{Node: "roost-2", Term: 7},
+			Requests: bus.RequestStats{InFlight: 3, Limit: 1024, Waiting: 12, WaitingLimit: 10_000, Answered: 1200, Failed: 7},
 			Tasks:    []bus.Task{{Name: "feed", State: "running", Restarts: 1, Error: "nats: connection closed"}},
 		},
 	}

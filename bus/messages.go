@@ -148,6 +148,7 @@ type Freshness struct {
 type LookupRequest struct {
 	Identity
 	Freshness
+	WaitMs *int64 `json:"wait_ms,omitempty"`
 }
 
 // Conditions selects registrations. It is part of list and count.
@@ -199,12 +200,15 @@ type ListRequest struct {
 	Service   *string `json:"service,omitempty"`
 	Conditions
 	Paging
+	Since  *backend.Revision `json:"since,omitempty"`
+	WaitMs *int64            `json:"wait_ms,omitempty"`
 	Freshness
 }
 
 // ListReply answers a list.
 type ListReply struct {
 	Registrations []*backend.Registration `json:"registrations"`
+	Removed       []backend.Removed       `json:"removed,omitzero"` // with since, also where it is empty
 	Next          string                  `json:"next,omitempty"`
 }
 
@@ -310,17 +314,22 @@ type HealthReply struct {
 	Revision      backend.Revision     `json:"revision"`
 	Epoch         backend.Epoch        `json:"epoch"`
 	AgeMs         int64                `json:"age_ms"`
-	Requests      RequestStats         `json:"requests"`
-	Tasks         []Task               `json:"tasks,omitempty"`
+	// Keeper is the one that the node knows of; nil if it knows of none.
+	Keeper   *Keeper      `json:"keeper,omitempty"`
+	Requests RequestStats `json:"requests"`
+	Tasks    []Task       `json:"tasks,omitempty"`
 }
 
 // RequestStats counts what a node was asked.
 type RequestStats struct {
-	InFlight int64 `json:"in_flight"`
+	InFlight int64 `json:"in_flight"` // those apart that wait
 	Limit    int64 `json:"limit"`
+	// Waiting requests wait for what they asked to wait for.
+	Waiting      int64 `json:"waiting"`
+	WaitingLimit int64 `json:"waiting_limit"`
 	Answered int64 `json:"answered"`
 	Failed   int64 `json:"failed"`
-	Refused  int64 `json:"refused"` // beyond the limit
+	Refused  int64 `json:"refused"` // beyond the limits
 	// Misdirected requests named a reply subject that nothing is ever sent to: one of
 	// NATS itself, or of the registry.
 	Misdirected int64 `json:"misdirected"`

@@ -18,15 +18,29 @@ func (s *Server) health(ctx context.Context, r *request) (answer, error) {
 		h.Status = backend.Unhealthy
 		h.Problems = append(h.Problems, s.failure(ctx, r, err).Message)
 	}
+	keeper := s.knownKeeper(&h)
 	reply := bus.HealthReply{
 		Status: h.Status, Problems: h.Problems, Node: s.cfg.Node, Version: s.cfg.Version,
 		Backend: h.Backend, State: h.State, Registrations: h.Registrations, Services: h.Services,
 		Revision: h.Stamp.Revision, Epoch: h.Stamp.Epoch, AgeMs: milliseconds(h.Stamp.Age),
-		Requests: s.Stats(),
+		Keeper: keeper, Requests: s.Stats(),
 	}
 	if s.tasks != nil {
 		reply.Tasks = s.tasks()
 	}
 	body, err := encode(reply)
 	return answer{body: body, stamp: h.Stamp}, err
+}
+
+// knownKeeper returns the keeper, and says so in h if there is to be one and none is known.
+func (s *Server) knownKeeper(h *backend.Health) *bus.Keeper {
+	if s.keeper == nil {
+		return nil
+	}
+	known := s.keeper()
+	if known == nil {
+		h.Problems = append(h.Problems, "no keeper is known")
+		h.Status = max(h.Status, backend.Degraded)
+	}
+	return known
 }

@@ -44,9 +44,10 @@ func (o *Observer) panicked(endpoint string, value any) {
 type Option interface{ apply(*options) }
 
 type options struct {
-	log   *slog.Logger
-	obs   *Observer
-	tasks func() []bus.Task
+	log    *slog.Logger
+	obs    *Observer
+	tasks  func() []bus.Task
+	keeper func() *bus.Keeper
 }
 
 type optionFunc func(*options)
@@ -61,3 +62,9 @@ func WithObserver(obs *Observer) Option { return optionFunc(func(o *options) { o
 
 // WithTasks has the health reply show the tasks that f returns. f must not block.
 func WithTasks(f func() []bus.Task) Option { return optionFunc(func(o *options) { o.tasks = f }) }
+
+// WithKeeper has the health reply show the keeper that f returns; nil if none is known,
+// which is a problem. f must not block.
+func WithKeeper(f func() *bus.Keeper) Option {
+	return optionFunc(func(o *options) { o.keeper = f })
+}

@@ -144,6 +144,9 @@ func writeHealth(w io.Writer, h *bus.HealthReply) error {
 	c.add("backend", fmt.Sprintf("%s, %s", h.Backend, h.State))
 	c.add("registrations", fmt.Sprintf("%d of %d services", h.Registrations, h.Services))
 	c.add("revision", fmt.Sprintf("%d in epoch %d, at most %d ms old", h.Revision, h.Epoch, h.AgeMs))
+	if h.Keeper != nil {
+		c.add("keeper", fmt.Sprintf("%s, term %d", h.Keeper.Node, h.Keeper.Term))
+	}
 	c.add("requests", fmt.Sprintf("%d answered, %d failed, %d refused, %d of %d in flight",
 		h.Requests.Answered, h.Requests.Failed, h.Requests.Refused, h.Requests.InFlight, h.Requests.Limit))
 	if err := c.write(w); err != nil || len(h.Tasks) == 0 {

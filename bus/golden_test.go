@@ -109,7 +109,7 @@ func messages(t *testing.T) map[string]any {
 			},
 		},
 		"reply_list_since_nothing": bus.ListReply{Registrations: []*backend.Registration{}, Removed: []backend.Removed{}},
-		"reply_count":             bus.CountReply{Count: 7},
+		"reply_count":              bus.CountReply{Count: 7},
 		"reply_services": bus.ServicesReply{Services: []backend.ServiceInfo{
 			{Namespace: "default", Service: "payments", Instances: 3, Up: 2, Revision: 42},
 		}},

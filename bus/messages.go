@@ -327,9 +327,9 @@ type RequestStats struct {
 	// Waiting requests wait for what they asked to wait for.
 	Waiting      int64 `json:"waiting"`
 	WaitingLimit int64 `json:"waiting_limit"`
-	Answered int64 `json:"answered"`
-	Failed   int64 `json:"failed"`
-	Refused  int64 `json:"refused"` // beyond the limits
+	Answered     int64 `json:"answered"`
+	Failed       int64 `json:"failed"`
+	Refused      int64 `json:"refused"` // beyond the limits
 	// Misdirected requests named a reply subject that nothing is ever sent to: one of
 	// NATS itself, or of the registry.
 	Misdirected int64 `json:"misdirected"`

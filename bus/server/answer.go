@@ -21,10 +21,13 @@ type answer struct {
 	stamp backend.Stamp
 }
 
-// serve carries out r, replies, and forgets it. base is the parent of its context.
-func (s *Server) serve(base context.Context, r *request) {
-	a, err := s.carryOut(base, r, s.handle)
+// serve carries out r with handle, replies, and forgets it. base is the parent of its
+// context. It reports whether r was one that waited.
+func (s *Server) serve(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (waited bool) {
+	a, err := s.carryOut(base, r, handle)
+	waited = r.waited
 	s.finish(base, r, a, err)
+	return waited
 }
 
 // servePromptly is serve for a request that is known not to wait. It reports whether r
@@ -49,13 +52,15 @@ func (s *Server) finish(ctx context.Context, r *request, a answer, err error) {
 	s.release(r)
 }
 
-// handle runs the handler of r's endpoint inside r's deadline.
-func (s *Server) handle(base context.Context, r *request) (answer, error) {
+// handle runs the handler of r's endpoint inside r's deadline. waits is the parent of its
+// context if it waits.
+func (s *Server) handle(base, waits context.Context, r *request) (answer, error) {
 	if err := s.check(r); err != nil {
 		return answer{}, err
 	}
-	ctx := &deadline{parent: base, at: r.received.Add(r.timeout)}
+	ctx := &deadline{parent: base, waits: waits, at: r.received.Add(r.timeout)}
 	defer ctx.end()
+	r.deadline = ctx
 	return r.to.handle(ctx, r) //nolint:contextcheck // deadline has base as its parent
 }
 
@@ -183,5 +188,5 @@ const maxCursor = (3*3*backend.MaxName+40)*4/3 + 4
 // by what is around them and between them.
 func (s *Server) pageBudget() int {
 	budget := s.budget()
-	return max(budget-budget/128-maxCursor-64, 1)
+	return max(budget-budget/64-maxCursor-64, 1)
 }

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"time"
 
+	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 )
 
@@ -22,6 +23,11 @@ type Config struct {
 
 	// MaxInFlight is how many requests may be in hand at once. Further ones are refused.
 	MaxInFlight int
+
+	// MaxWaiting is how many requests may wait at once for what they asked to wait for.
+	// They do not count as in hand; a waiting one costs some kilobytes. Further ones are
+	// refused.
+	MaxWaiting int
 
 	// DefaultTimeout is how long a request may take that does not say.
 	DefaultTimeout time.Duration
@@ -40,6 +46,7 @@ func DefaultConfig() Config {
 		Node:           "roost",
 		Version:        "0.0.0",
 		MaxInFlight:    1024,
+		MaxWaiting:     10_000,
 		DefaultTimeout: 5 * time.Second,
 		DrainTimeout:   5 * time.Second,
 		MaxRequest:     1 << 20,
@@ -48,7 +55,10 @@ func DefaultConfig() Config {
 
 // maxTimeout is the longest time that a request may ask for: the longest wait and a
 // second.
-const maxTimeout = 24*time.Hour + time.Second
+const maxTimeout = backend.MaxWait + waitMargin
+
+// waitMargin is how much longer than its wait a request may at least be held.
+const waitMargin = time.Second
 
 // semver is what NATS takes as the version of a service.
 var semver = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z.-]+)?(\+[0-9A-Za-z.-]+)?$`)
@@ -68,6 +78,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxInFlight < 1 {
 		wrong("max_in_flight %d: must be at least 1", c.MaxInFlight)
+	}
+	if c.MaxWaiting < 1 {
+		wrong("max_waiting %d: must be at least 1", c.MaxWaiting)
 	}
 	if c.DefaultTimeout < time.Millisecond || c.DefaultTimeout > maxTimeout {
 		wrong("default_timeout %v: must be 1ms to %v", c.DefaultTimeout, maxTimeout)

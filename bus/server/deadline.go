@@ -11,7 +11,9 @@ import (
 // are answered from memory and never do.
 type deadline struct {
 	parent context.Context //nolint:containedctx // it is a context
-	at     time.Time
+	// waits, unless nil, is the parent of a request that waits.
+	waits context.Context //nolint:containedctx // it is a context
+	at    time.Time
 
 	mu     sync.Mutex
 	inner  context.Context //nolint:containedctx // it is a context
@@ -21,7 +23,22 @@ type deadline struct {
 
 var _ context.Context = (*deadline)(nil)
 
-func (d *deadline) Deadline() (time.Time, bool) { return d.at, true }
+// Deadline implements [context.Context].
+func (d *deadline) Deadline() (time.Time, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.at, true
+}
+
+// extend has d end at another time, with those that wait. Nobody has asked for Done yet.
+func (d *deadline) extend(at time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.at = at
+	if d.waits != nil {
+		d.parent = d.waits
+	}
+}
 
 // Done begins to measure the time.
 func (d *deadline) Done() <-chan struct{} {

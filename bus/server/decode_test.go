@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,8 +86,15 @@ func TestABodyThatIsNoStrictJSONObjectIsInvalid(t *testing.T) {
 			wantInvalid(t, name, body, server.Decode([]byte(body), empty()), "body")
 		}
 		wantInvalid(t, name, `{"surprise":1}`, server.Decode([]byte(`{"surprise":1}`), empty()), "surprise")
-		wantInvalid(t, name, `{"since":1}`, server.Decode([]byte(`{"since":1}`), empty()), "since")
-		wantInvalid(t, name, `{"wait_ms":1}`, server.Decode([]byte(`{"wait_ms":1}`), empty()), "wait_ms")
+		for body, takes := range map[string][]string{`{"since":1}`: {"list"}, `{"wait_ms":1}`: {"list", "lookup"}} {
+			if err := server.Decode([]byte(body), empty()); slices.Contains(takes, name) {
+				if err != nil {
+					t.Errorf("%s %s: %v; want nil", name, body, err)
+				}
+			} else {
+				wantInvalid(t, name, body, err, strings.Split(body, `"`)[1])
+			}
+		}
 	}
 }
 
@@ -109,6 +117,14 @@ func wantInvalid(t *testing.T, name, body string, err error, field string) {
 func TestWhatIsWrongIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ request, body, field string }{
+		{"list", `{"since":-1}`, "since"},
+		{"list", `{"since":"1"}`, "since"},
+		{"list", `{"since":null}`, "since"},
+		{"list", `{"since":1.5}`, "since"},
+		{"list", `{"wait_ms":true}`, "wait_ms"},
+		{"lookup", `{"wait_ms":null}`, "wait_ms"},
+		{"lookup", `{"wait_ms":"1"}`, "wait_ms"},
+		{"lookup", `{"wait_ms":1e30}`, "wait_ms"},
 		{"register", `{"weight":70000}`, "weight"},
 		{"register", `{"weight":-1}`, "weight"},
 		{"register", `{"weight":1.5}`, "weight"},

@@ -16,9 +16,9 @@ var errDrained = errors.New("this node is stopping")
 // cancelGrace is how long requests may take to notice that they have been cancelled.
 const cancelGrace = time.Second
 
-// drain ends the service, finishes the requests in hand, and cancels those that are still
-// in hand after Config.DrainTimeout.
-func (s *Server) drain(base context.Context, service micro.Service, h *hands, cancel context.CancelCauseFunc) error {
+// drain ends the service and the requests that wait, finishes those in hand, and cancels
+// what is still in hand after Config.DrainTimeout.
+func (s *Server) drain(base context.Context, service micro.Service, h *hands, endWaits, cancel context.CancelCauseFunc) error {
 	ctx, stop := context.WithTimeout(base, s.cfg.DrainTimeout)
 	defer stop()
 	if service != nil {
@@ -27,10 +27,11 @@ func (s *Server) drain(base context.Context, service micro.Service, h *hands, ca
 		}
 		s.deliver(ctx)
 	}
+	endWaits(errDrained)
 	finished := h.close(ctx)
 	if !finished {
 		s.log.LogAttrs(ctx, slog.LevelWarn, "requests cancelled at the end of drain_timeout",
-			slog.Int64("in_flight", h.inFlight.Load()))
+			slog.Int64("in_flight", h.inFlight.Load()), slog.Int64("waiting", h.waiting.Load()))
 		cancel(errDrained)
 		grace, end := context.WithTimeout(context.WithoutCancel(base), cancelGrace)
 		defer end()
@@ -38,7 +39,7 @@ func (s *Server) drain(base context.Context, service micro.Service, h *hands, ca
 	}
 	s.flush(base)
 	if !finished {
-		return fmt.Errorf("server: %d requests did not end when cancelled", h.inFlight.Load())
+		return fmt.Errorf("server: %d requests did not end when cancelled", h.inFlight.Load()+h.waiting.Load())
 	}
 	s.log.LogAttrs(base, slog.LevelInfo, "drained")
 	return nil

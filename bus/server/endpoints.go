@@ -42,8 +42,8 @@ func (s *Server) newEndpoints() []*endpoint {
 	key := ".*.*.*"
 	list := endpoint{
 		reads: true, about: "list registrations, ordered by key", handle: s.list,
-		request: "{" + conditions + ", " + paging + ", " + freshness + "}",
-		reply:   `{"registrations": […], "next": "…"}`,
+		request: "{" + conditions + ", " + paging + `, "since": 42, "wait_ms": 30000, ` + freshness + "}",
+		reply:   `{"registrations": […], "removed": [{"namespace", "service", "instance", "revision", "reason"}], "next": "…"}`,
 	}
 	count := endpoint{
 		reads: true, about: "count registrations", handle: s.count,
@@ -61,7 +61,7 @@ func (s *Server) newEndpoints() []*endpoint {
 		},
 		{
 			name: "lookup", subject: base + string(bus.VerbLookup) + key, handle: s.lookup, prompt: s.lookupPromptly, reads: true,
-			about: "look up one registration", request: "{" + freshness + "}", reply: registration,
+			about: "look up one registration", request: "{" + freshness + `, "wait_ms": 30000}`, reply: registration,
 		},
 		{
 			name: "update", subject: base + string(bus.VerbUpdate) + key, handle: s.update,

@@ -32,7 +32,7 @@ type Hands struct{ h *hands }
 
 // NewHands returns Hands that do not work yet.
 func NewHands(limit int, work func(subject string)) Hands {
-	return Hands{newHands(limit, func(r *request) { work(r.subject) })}
+	return Hands{newHands(limit, 1, func(r *request) bool { work(r.subject); return false })}
 }
 
 // Take reports whether subject was taken on, and whether any would be.

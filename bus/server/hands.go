@@ -7,25 +7,39 @@ import (
 )
 
 // hands carry out requests, each on a goroutine of its own, so many at once and no more.
+// Requests that wait are counted apart, so that they keep nobody out.
 // A goroutine that has finished waits for the next request, because starting one and
 // growing its stack costs more than waking one.
 type hands struct {
-	limit int64
-	work  func(*request)
-	next  chan *request
-	idle  atomic.Int64 // goroutines that wait on next
+	limit, maxWaiting int64
+	// work carries out a request and reports whether it was told to wait.
+	work func(*request) (waited bool)
+	next chan *request
+	idle atomic.Int64 // goroutines that wait on next
 
 	mu       sync.RWMutex // held for reading while a request is taken on
 	closed   bool
-	inFlight atomic.Int64
+	inFlight atomic.Int64 // but for those that wait
+	waiting  atomic.Int64
 	all      sync.WaitGroup // goroutines
 }
 
 // maxIdle is how many goroutines wait for work at most.
 const maxIdle = 128
 
-func newHands(limit int, work func(*request)) *hands {
-	return &hands{limit: int64(limit), work: work, next: make(chan *request)}
+func newHands(limit, maxWaiting int, work func(*request) bool) *hands {
+	return &hands{limit: int64(limit), maxWaiting: int64(maxWaiting), work: work, next: make(chan *request)}
+}
+
+// wait counts a request in hand among those that wait from now on, unless there are too
+// many.
+func (h *hands) wait() bool {
+	if h.waiting.Add(1) > h.maxWaiting {
+		h.waiting.Add(-1)
+		return false
+	}
+	h.inFlight.Add(-1)
+	return true
 }
 
 // The outcomes of take.
@@ -66,8 +80,11 @@ func (h *hands) take(r *request, privileged bool) taken {
 func (h *hands) hand(r *request) {
 	defer h.all.Done()
 	for r != nil {
-		h.work(r)
-		h.inFlight.Add(-1)
+		if h.work(r) {
+			h.waiting.Add(-1)
+		} else {
+			h.inFlight.Add(-1)
+		}
 		if h.idle.Add(1) > maxIdle {
 			h.idle.Add(-1)
 			return

@@ -14,6 +14,9 @@ import (
 
 func (s *Server) lookup(ctx context.Context, r *request) (answer, error) {
 	key, read, err := s.parseLookup(r)
+	if err == nil {
+		err = s.mayWait(r, read.Wait)
+	}
 	if err != nil {
 		return answer{}, err
 	}
@@ -29,7 +32,7 @@ func (s *Server) lookupPromptly(ctx context.Context, r *request) (answer, error)
 	if err != nil {
 		return answer{}, err
 	}
-	if !backend.Prompt(s.b, read) {
+	if read.Wait > 0 || !backend.Prompt(s.b, read) {
 		return answer{}, errMayWait
 	}
 	return r.found(s.b.Lookup(ctx, key, read))
@@ -47,7 +50,7 @@ func (s *Server) parseLookup(r *request) (backend.Key, backend.Read, error) {
 	if err := q.Agrees(key); err != nil {
 		return key, backend.Read{}, err
 	}
-	read, err := r.read(q.Freshness)
+	read, err := r.read(q.Freshness, q.WaitMs)
 	return key, read, err
 }
 
@@ -60,9 +63,15 @@ func (r *request) found(registration backend.Registration, stamp backend.Stamp, 
 	return answer{body: r.buf, stamp: stamp}, nil
 }
 
-// read returns the Read that r asks for.
-func (r *request) read(f bus.Freshness) (backend.Read, error) {
+// read returns the Read that r asks for. A nil waitMs does not wait.
+func (r *request) read(f bus.Freshness, waitMs *int64) (backend.Read, error) {
 	read := backend.Read{MinRevision: f.MinRevision, Epoch: r.epoch}
+	if waitMs != nil {
+		if *waitMs < 0 || *waitMs > backend.MaxWait.Milliseconds() {
+			return read, backend.Invalid("wait_ms", "is %d, must be 0 to %d", *waitMs, backend.MaxWait.Milliseconds())
+		}
+		read.Wait = time.Duration(*waitMs) * time.Millisecond
+	}
 	if f.Consistency != "" {
 		c, err := backend.ParseConsistency(f.Consistency)
 		if err != nil {
@@ -93,21 +102,49 @@ func (s *Server) list(ctx context.Context, r *request) (answer, error) {
 	if err := agrees(scope, q.Namespace, q.Service); err != nil {
 		return answer{}, err
 	}
-	query, err := r.query(scope, q.Conditions, q.Paging, q.Freshness)
+	query, err := r.query(scope, q.Conditions, q.Paging, q.Freshness, q.WaitMs)
 	if err != nil {
 		return answer{}, err
 	}
-	query.MaxBytes = s.pageBudget()
+	query.Since, query.MaxBytes = q.Since, s.pageBudget()
+	if query.Since != nil && query.After == "" {
+		if err := s.mayWait(r, query.Wait); err != nil {
+			return answer{}, err
+		}
+	}
 	page, stamp, err := s.b.List(ctx, query)
 	if err != nil {
 		return answer{stamp: stamp}, err
 	}
+	if query.Since != nil {
+		r.buf = appendPage(r.buf[:0], page, true)
+		return answer{body: r.buf, stamp: stamp}, nil
+	}
 	return answer{body: page.Rendering(renderPage), stamp: stamp}, nil
+}
+
+// mayWait counts r among the requests that wait, if it asks for that, and gives it the
+// time to.
+func (s *Server) mayWait(r *request, wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	if r.waited = s.hands.Load().wait(); !r.waited {
+		r.to.stats.refused.Add(1)
+		s.obs.refused(r.to.name)
+		return &backend.LimitError{Quota: "waiting requests", Limit: int64(s.cfg.MaxWaiting)}
+	}
+	r.deadline.extend(r.received.Add(max(r.timeout, wait+waitMargin)))
+	return nil
 }
 
 // renderPage is the body of the reply to a list.
 func renderPage(p *backend.Page) []byte {
-	b := make([]byte, 0, 64+400*len(p.Registrations))
+	return appendPage(make([]byte, 0, 64+400*len(p.Registrations)), p, false)
+}
+
+// appendPage appends the body of a reply to a list, with what was removed if since.
+func appendPage(b []byte, p *backend.Page, since bool) []byte {
 	b = append(b, `{"registrations":[`...)
 	for i, r := range p.Registrations {
 		if i > 0 {
@@ -116,6 +153,16 @@ func renderPage(p *backend.Page) []byte {
 		b = r.AppendJSON(b)
 	}
 	b = append(b, ']')
+	if since {
+		b = append(b, `,"removed":[`...)
+		for i := range p.Removed {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = p.Removed[i].AppendJSON(b)
+		}
+		b = append(b, ']')
+	}
 	if p.Next != "" {
 		b = append(append(append(b, `,"next":"`...), p.Next...), '"') // base64: nothing to escape
 	}
@@ -123,7 +170,7 @@ func renderPage(p *backend.Page) []byte {
 }
 
 // query returns the Query that r asks for.
-func (r *request) query(scope backend.Scope, c bus.Conditions, p bus.Paging, f bus.Freshness) (backend.Query, error) {
+func (r *request) query(scope backend.Scope, c bus.Conditions, p bus.Paging, f bus.Freshness, waitMs *int64) (backend.Query, error) {
 	q := backend.Query{Scope: scope, Where: c.Where, Filter: c.Filter, Status: c.Status, After: p.After}
 	if p.Limit != nil {
 		if *p.Limit < 1 || *p.Limit > backend.DefaultListLimit {
@@ -132,7 +179,7 @@ func (r *request) query(scope backend.Scope, c bus.Conditions, p bus.Paging, f b
 		q.Limit = *p.Limit
 	}
 	var err error
-	q.Read, err = r.read(f)
+	q.Read, err = r.read(f, waitMs)
 	return q, err
 }
 
@@ -154,7 +201,7 @@ func (s *Server) count(ctx context.Context, r *request) (answer, error) {
 	if err := agrees(scope, q.Namespace, q.Service); err != nil {
 		return answer{}, err
 	}
-	query, err := r.query(scope, q.Conditions, bus.Paging{}, q.Freshness)
+	query, err := r.query(scope, q.Conditions, bus.Paging{}, q.Freshness, nil)
 	if err != nil {
 		return answer{}, err
 	}
@@ -182,7 +229,7 @@ func (s *Server) services(ctx context.Context, r *request) (answer, error) {
 	if err := agrees(scope, q.Namespace, nil); err != nil {
 		return answer{}, err
 	}
-	query, err := r.query(scope, bus.Conditions{}, q.Paging, q.Freshness)
+	query, err := r.query(scope, bus.Conditions{}, q.Paging, q.Freshness, nil)
 	if err != nil {
 		return answer{}, err
 	}

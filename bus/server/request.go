@@ -30,6 +30,9 @@ type request struct {
 	repeated bool // the request was sent before, when known was the newest revision known
 	known    backend.Revision
 
+	deadline *deadline // of its context
+	waited   bool      // it has been counted as one that waits
+
 	buf []byte   // for the body of the reply
 	out nats.Msg // the reply
 }
@@ -38,11 +41,12 @@ func (r *request) fill(to *endpoint, m micro.Request) {
 	r.to, r.subject, r.reply, r.data, r.header = to, m.Subject(), m.Reply(), m.Data(), m.Headers()
 	r.received = time.Now()
 	r.id, r.epoch, r.timeout, r.repeated, r.known = "", 0, 0, false, 0
+	r.deadline, r.waited = nil, false
 }
 
 // forget drops what r refers to.
 func (r *request) forget() {
-	r.to, r.subject, r.reply, r.data, r.header, r.out = nil, "", "", nil, nil, nats.Msg{}
+	r.to, r.subject, r.reply, r.data, r.header, r.deadline, r.out = nil, "", "", nil, nil, nil, nats.Msg{}
 	if cap(r.buf) > maxKeptBuffer {
 		r.buf = nil
 	}

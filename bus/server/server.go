@@ -70,14 +70,18 @@ const subscribeTimeout = 10 * time.Second
 // errConnectionClosed ends Run.
 var errConnectionClosed = errors.New("the connection to NATS was closed")
 
-// Run answers requests until ctx is done. Then it takes no more, finishes those in hand
-// inside Config.DrainTimeout, and returns nil; those that take longer are cancelled. It
+// Run answers requests until ctx is done. Then it takes no more, ends those that wait,
+// finishes those in hand inside Config.DrainTimeout, and returns nil; those that take
+// longer are cancelled. It
 // returns an error where the service could not be added, the connection was closed, or
 // a request did not end.
 func (s *Server) Run(ctx context.Context) error {
 	base, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cancel(nil)
-	h := newHands(s.cfg.MaxInFlight, func(r *request) { s.serve(base, r) })
+	waits, endWaits := context.WithCancelCause(base)
+	defer endWaits(nil)
+	handle := func(ctx context.Context, r *request) (answer, error) { return s.handle(ctx, waits, r) }
+	h := newHands(s.cfg.MaxInFlight, s.cfg.MaxWaiting, func(r *request) bool { return s.serve(base, r, handle) })
 	s.hands.Store(h)
 	closed := make(chan struct{})
 	service, err := s.addService(base, h, closed)
@@ -101,7 +105,7 @@ func (s *Server) Run(ctx context.Context) error {
 	} else {
 		err = nil
 	}
-	return errors.Join(err, s.drain(base, service, h, cancel))
+	return errors.Join(err, s.drain(base, service, h, endWaits, cancel))
 }
 
 // lookTimeout bounds how long a first look at the Backend may take.

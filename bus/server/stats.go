@@ -15,9 +15,9 @@ type stats struct {
 
 // Stats returns what the server has been asked since it was made.
 func (s *Server) Stats() bus.RequestStats {
-	sum := bus.RequestStats{Limit: int64(s.cfg.MaxInFlight)}
+	sum := bus.RequestStats{Limit: int64(s.cfg.MaxInFlight), WaitingLimit: int64(s.cfg.MaxWaiting)}
 	if h := s.hands.Load(); h != nil {
-		sum.InFlight = h.inFlight.Load()
+		sum.InFlight, sum.Waiting = h.inFlight.Load(), h.waiting.Load()
 	}
 	for _, e := range s.endpoints {
 		sum.Answered += e.stats.answered.Load()

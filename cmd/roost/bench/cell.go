@@ -8,6 +8,9 @@ type Cell struct {
 	About    string // what is measured
 	Baseline string // what it is compared with
 	Unit     string // what is counted
+	// JetStream says that the baseline uses it. A registry that is started for such a
+	// cell trusts its clients; for any other it restricts them, as it does in production.
+	JetStream bool
 	Prepare  func(ctx context.Context, w *World) ([]Case, error)
 }
 

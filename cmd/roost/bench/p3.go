@@ -14,9 +14,10 @@ import (
 func registerCell() Cell {
 	return Cell{
 		ID: "P3", Unit: "registers",
-		About:    "register of a new, permanent instance",
-		Baseline: "an echo with replies of the same size, then a raw Create in a bucket like the registry's, with one ordered consumer",
-		Prepare:  prepareRegister,
+		About:     "register of a new, permanent instance",
+		Baseline:  "an echo with replies of the same size, then a raw Create in a bucket like the registry's, with one ordered consumer",
+		JetStream: true,
+		Prepare:   prepareRegister,
 	}
 }
 

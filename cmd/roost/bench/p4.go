@@ -12,9 +12,10 @@ import (
 func bulkCell() Cell {
 	return Cell{
 		ID: "P4", Unit: "registrations",
-		About:    "bulk register of new, permanent instances by batches, not atomic; batches in flight",
-		Baseline: "pipelined raw creates (PublishAsync, expected sequence 0), as many at once, in a bucket like the registry's, with one ordered consumer",
-		Prepare:  prepareBulk,
+		About:     "bulk register of new, permanent instances by batches, not atomic; batches in flight",
+		Baseline:  "pipelined raw creates (PublishAsync, expected sequence 0), as many at once, in a bucket like the registry's, with one ordered consumer",
+		JetStream: true,
+		Prepare:   prepareBulk,
 	}
 }
 

@@ -34,7 +34,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 // before it have left behind.
 func runCell(ctx context.Context, c *Config, cell Cell, report *Report) (result CellReport, err error) {
 	c.Progress(cell.ID + ": setting up")
-	w, err := open(ctx, c)
+	w, err := open(ctx, c, cell.JetStream)
 	if err != nil {
 		return result, err
 	}

@@ -32,8 +32,8 @@ type World struct {
 	cleanups  []func(context.Context) error
 }
 
-// open starts what c asks for and connects to it.
-func open(ctx context.Context, c *Config) (w *World, err error) {
+// open starts what c asks for and connects to it. trusted is about a registry that it starts.
+func open(ctx context.Context, c *Config, trusted bool) (w *World, err error) {
 	w = &World{c: c, scratch: "bench-" + strings.ToLower(rand.Text()[:10])}
 	defer func() {
 		if err != nil {
@@ -45,7 +45,7 @@ func open(ctx context.Context, c *Config) (w *World, err error) {
 	}
 	url := c.Server
 	if url == "" {
-		if url, err = w.serve(ctx); err != nil {
+		if url, err = w.serve(ctx, trusted); err != nil {
 			return w, err
 		}
 	}
@@ -64,14 +64,14 @@ func open(ctx context.Context, c *Config) (w *World, err error) {
 	return w, nil
 }
 
-// serve starts a registry. Its clients are trusted, for the baselines need JetStream; the
-// registry's own connections are as restricted as ever.
-func (w *World) serve(ctx context.Context) (url string, err error) {
+// serve starts a registry. The registry's own connections are restricted also where its
+// clients are trusted.
+func (w *World) serve(ctx context.Context, trusted bool) (url string, err error) {
 	if w.dir, err = os.MkdirTemp("", "roost-bench-"); err != nil {
 		return "", err
 	}
 	w.started, url, err = w.c.Program.start(ctx, "serve", "--listen", "127.0.0.1:0", "--store-dir", w.dir,
-		"--prefix", w.c.Prefix, "--trusted-clients", "--log-level", "error")
+		"--prefix", w.c.Prefix, fmt.Sprintf("--trusted-clients=%t", trusted), "--log-level", "error")
 	if err != nil {
 		return "", err
 	}

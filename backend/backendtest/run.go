@@ -30,10 +30,6 @@ type Profile struct {
 	// ErrCompacted for an earlier one, and begins a watch when Watch is called.
 	NoPast bool
 
-	// NoSince excuses a backend that cannot list what changed since a revision, or wait.
-	// It owes ErrInvalid instead.
-	NoSince bool
-
 	// NoFilteredWatch excuses a backend that cannot watch with a filter. It owes
 	// ErrInvalid instead.
 	NoFilteredWatch bool
@@ -51,12 +47,7 @@ func Run(t *testing.T, p Profile, open func(t *testing.T, live backend.Liveness)
 				t.Skip("excused by Profile.NoLeases: this clause needs owners")
 			}
 			leases := NewLeases()
-			s := subject{Backend: open(t, leases), leases: leases, profile: p}
-			if p.NoSince && c.since {
-				s.refusesSince(t)
-				return
-			}
-			c.check(t, s)
+			c.check(t, subject{Backend: open(t, leases), leases: leases, profile: p})
 		})
 	}
 }
@@ -66,7 +57,6 @@ type clause struct {
 	name   string
 	check  func(t *testing.T, s subject)
 	owners bool // it needs owners
-	since  bool // it lists since a revision, or waits
 }
 
 // subject is the backend that a clause looks at, and the owners that it believes in.
@@ -81,25 +71,8 @@ func contract() []clause {
 		registerClauses, registerConditionClauses, registerLimitClauses, ownerClauses, metadataClauses,
 		updateClauses, unregisterClauses, repeatClauses,
 		readClauses, stampClauses, listClauses, pageClauses, whereClauses, filterClauses, summaryClauses,
-		ofSince(sinceClauses), ofSince(waitClauses),
+		sinceClauses, waitClauses,
 		watchClauses, watchQueryClauses,
 		batchClauses, leaseClauses, contextClauses, closeClauses, healthClauses,
 	)
-}
-
-func ofSince(clauses []clause) []clause {
-	marked := slices.Clone(clauses)
-	for i := range marked {
-		marked[i].since = true
-	}
-	return marked
-}
-
-// refusesSince is what a backend owes that is excused from since and waiting.
-func (s subject) refusesSince(t *testing.T) {
-	t.Helper()
-	_, _, err := s.List(patient(t), backend.Query{Since: address(backend.Revision(1))})
-	fails(t, "List with since", err, backend.ErrInvalid)
-	_, _, err = s.Lookup(patient(t), instance("payments", "i-1").Key, backend.Read{Wait: patience})
-	fails(t, "Lookup that waits", err, backend.ErrInvalid)
 }

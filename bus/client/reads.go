@@ -14,24 +14,17 @@ import (
 	"github.com/roostbus/roost/bus"
 )
 
-// carried reports as an [ErrInvalid] what the wire does not carry.
-func carried(read Read, since *Revision) error {
-	switch {
-	case since != nil:
-		return backend.Invalid("since", "is not served over the bus")
-	case read.Wait != 0:
-		return backend.Invalid("wait_ms", "is not served over the bus")
-	}
-	return nil
-}
-
-// Lookup implements backend.Backend. A read that waits is ErrInvalid.
+// Lookup implements backend.Backend. A look-up that waits sends what is left of its wait
+// in parts, and takes up to [WithReadTimeout] longer where the registry does not answer.
 func (c *Client) Lookup(ctx context.Context, key Key, read Read) (Registration, Stamp, error) {
-	if err := cmp.Or(key.Validate(), carried(read, nil)); err != nil {
+	if err := cmp.Or(key.Validate(), read.Validate()); err != nil {
 		return Registration{}, Stamp{}, err
 	}
 	r := &request{subject: c.subjects.OfKey(bus.VerbLookup, key), key: key}
-	reply, stamp, err := c.ask(ctx, r, read, func(f bus.Freshness) any { return bus.LookupRequest{Freshness: f} })
+	r.waitUntil(read.Wait)
+	reply, stamp, err := c.ask(ctx, r, read, func(f bus.Freshness) any {
+		return bus.LookupRequest{Freshness: f, WaitMs: r.waitMs}
+	})
 	if err != nil {
 		return Registration{}, stamp, err
 	}
@@ -42,51 +35,71 @@ func (c *Client) Lookup(ctx context.Context, key Key, read Read) (Registration, 
 	return found, stamp, nil
 }
 
-// List implements backend.Backend. Since is ErrInvalid. A page holds no more than fits the server's greatest
+// List implements backend.Backend. A page holds no more than fits the server's greatest
 // message. The registry does not know MaxBytes: a page that turns out too large is asked
-// for again with fewer entries.
+// for again with fewer entries. A list that waits does so as [Client.Lookup] does. A Since
+// without Epoch is taken to be of the newest epoch that this client has heard of.
 func (c *Client) List(ctx context.Context, q Query) (*Page, Stamp, error) {
 	for {
 		page, stamp, err := c.list(ctx, q)
 		if err != nil || q.MaxBytes <= 0 {
 			return page, stamp, err
 		}
-		n := fitting(page.Registrations, q.MaxBytes)
-		if n == len(page.Registrations) {
+		n := fitting(page, q.MaxBytes)
+		if n == len(page.Registrations)+len(page.Removed) {
 			return page, stamp, nil
 		}
-		q.Limit = n
+		q.Limit, q.Wait = n, 0
 	}
 }
 
 // fitting counts the leading entries, at least one, that take no more than size bytes.
-func fitting(entries []*Registration, size int) int {
+func fitting(page *Page, size int) int {
+	there, gone := page.Registrations, page.Removed
 	var line []byte
-	for i, r := range entries {
-		line = r.AppendJSON(line[:0])
-		if size -= len(line); size < 0 {
-			return max(i, 1)
+	n := 0
+	for len(there)+len(gone) > 0 {
+		if len(gone) == 0 || len(there) > 0 && there[0].Key.String() < gone[0].Key.String() {
+			line, there = there[0].AppendJSON(line[:0]), there[1:]
+		} else {
+			line, gone = gone[0].AppendJSON(line[:0]), gone[1:]
 		}
+		if size -= len(line); size < 0 {
+			return max(n, 1)
+		}
+		n++
 	}
-	return len(entries)
+	return n
 }
 
 func (c *Client) list(ctx context.Context, q Query) (*Page, Stamp, error) {
-	if err := cmp.Or(q.Validate(), carried(q.Read, q.Since)); err != nil {
+	if err := q.Validate(); err != nil {
 		return nil, Stamp{}, err
 	}
-	r := &request{subject: c.subjects.OfScope(bus.VerbList, q.Scope)}
-	reply, stamp, err := c.ask(ctx, r, q.Read, func(f bus.Freshness) any {
-		return bus.ListRequest{Conditions: conditions(q), Paging: paging(q), Freshness: f}
-	})
-	if err != nil {
-		return nil, stamp, err
+	r := &request{subject: c.subjects.OfScope(bus.VerbList, q.Scope), since: q.Since != nil}
+	if q.After == "" {
+		r.waitUntil(q.Wait)
 	}
-	var body bus.ListReply
-	if err := decode(reply, &body); err != nil {
-		return nil, Stamp{}, c.garbled(r, err)
+	for {
+		asked := time.Now()
+		reply, stamp, err := c.ask(ctx, r, q.Read, func(f bus.Freshness) any {
+			return bus.ListRequest{Conditions: conditions(q), Paging: paging(q), Since: q.Since, WaitMs: r.waitMs, Freshness: f}
+		})
+		if err != nil {
+			return nil, stamp, err
+		}
+		var body bus.ListReply
+		if err := decode(reply, &body); err != nil {
+			return nil, Stamp{}, c.garbled(r, err)
+		}
+		page := &Page{Registrations: body.Registrations, Removed: body.Removed, Next: body.Next}
+		if len(page.Registrations)+len(page.Removed) > 0 || !r.waits() || !r.goesOn(ctx, asked) {
+			return page, stamp, nil
+		}
+		// Nothing has changed up to here, which is remembered longer.
+		since := max(*q.Since, stamp.Revision)
+		q.Since, q.Epoch = &since, cmp.Or(q.Epoch, stamp.Epoch)
 	}
-	return &Page{Registrations: body.Registrations, Next: body.Next}, stamp, nil
 }
 
 // All yields everything that q selects, page by page. The last pair carries the error,
@@ -120,7 +133,8 @@ func (c *Client) Services(ctx context.Context, q Query) (*ServicesPage, Stamp, e
 	if q.Service != "" || !q.Everything() {
 		return nil, Stamp{}, backend.Invalid("services", "are asked for by namespace only")
 	}
-	if err := cmp.Or(q.Validate(), carried(q.Read, q.Since)); err != nil {
+	q.Since, q.Wait = nil, 0
+	if err := q.Validate(); err != nil {
 		return nil, Stamp{}, err
 	}
 	r := &request{subject: c.subjects.OfScope(bus.VerbServices, q.Scope)}
@@ -182,9 +196,10 @@ func (c *Client) Report(ctx context.Context) (*bus.HealthReply, error) {
 //
 // What this client adds to a request must not fail it: if the registry says that
 // revisions have begun anew and the caller did not name an epoch, the read is repeated
-// with what the caller asked for alone.
+// with what the caller asked for alone. A list since a revision is not: its revision
+// means nothing in another epoch.
 func (c *Client) ask(ctx context.Context, r *request, read Read, body func(bus.Freshness) any) (*nats.Msg, Stamp, error) {
-	ctx, end, err := c.begin(ctx, c.readTimeout)
+	ctx, end, err := c.begin(ctx, c.readTimeout+r.left())
 	if err != nil {
 		return nil, Stamp{}, fmt.Errorf("%s: %w", c.what(r), err)
 	}
@@ -198,16 +213,11 @@ func (c *Client) ask(ctx context.Context, r *request, read Read, body func(bus.F
 	if c.ownReads && r.epoch == now.epoch {
 		wanted.MinRevision = max(read.MinRevision, now.own)
 	}
-	if r.body, err = encode(body(freshness(wanted))); err != nil {
-		return nil, Stamp{}, err
-	}
+	r.encode = func() ([]byte, error) { return encode(body(freshness(wanted))) }
 	a := c.read(ctx, r)
-	if errors.Is(a.err, backend.ErrCompacted) && (wanted != read || read.Epoch == 0) {
+	if errors.Is(a.err, backend.ErrCompacted) && (wanted != read || read.Epoch == 0) && !r.since {
 		c.seen.forget(now)
-		r.epoch = read.Epoch
-		if r.body, err = encode(body(freshness(read))); err != nil {
-			return nil, Stamp{}, err
-		}
+		r.epoch, wanted = read.Epoch, read
 		a = c.read(ctx, r)
 	}
 	return a.reply, a.stamp, a.err

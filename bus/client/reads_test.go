@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 )
 
@@ -144,10 +145,10 @@ func TestNamesAndQueriesAreCheckedBeforeTheyBecomeSubjects(t *testing.T) {
 	_, _, list := c.List(t.Context(), Query{Scope: Scope{Service: "s"}})
 	_, _, count := c.Count(t.Context(), Query{Status: []Status{9}})
 	_, _, services := c.Services(t.Context(), Query{Filter: "true"})
-	_, _, since := c.List(t.Context(), Query{Read: Read{}, Since: new(Revision(5))})
-	_, _, wait := c.Lookup(t.Context(), key, Read{Wait: time.Second})
+	_, _, wait := c.List(t.Context(), Query{Read: Read{Wait: time.Second}})
+	_, _, long := c.Lookup(t.Context(), key, Read{Wait: backend.MaxWait + 1})
 	_, _, unregister := c.Unregister(t.Context(), Key{Namespace: "_"}, Write{})
-	for _, err := range []error{lookup, list, count, services, since, wait, unregister} {
+	for _, err := range []error{lookup, list, count, services, wait, long, unregister} {
 		wantErr(t, err, ErrInvalid)
 	}
 	if n := len(s.requests()); n != 0 {

@@ -29,6 +29,14 @@ type request struct {
 	epoch   backend.Epoch // that revisions in the body belong to; 0: not said
 	key     backend.Key   // of a request about one key
 
+	// Of a read: what makes the body of a sending, and whether that has a since.
+	encode func() ([]byte, error)
+	since  bool
+
+	// Of a read that waits: until when, and for how long the next sending does.
+	until  time.Time
+	waitMs *int64
+
 	// Of a write:
 	id       string
 	known    backend.Revision // the newest revision of epoch known when it was first sent

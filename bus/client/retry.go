@@ -76,9 +76,15 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 	each := firstReadTry
 	for {
 		sent := time.Now()
-		a := c.try(ctx, r, min(each, remaining(ctx)), false)
-		each = longer(each, sent)
+		wait, err := r.prepare(ctx)
+		if err != nil {
+			return attempt{fate: notSent, err: err}
+		}
+		a := c.try(ctx, r, min(each+wait, remaining(ctx)), false)
+		each = longer(each, sent.Add(wait))
 		switch {
+		case a.fate == answered && errors.Is(a.err, backend.ErrTimeout) && r.waits() && r.goesOn(ctx, sent):
+			continue
 		case a.fate == answered && !transient(a.err):
 			if a.err != nil {
 				a.err = fmt.Errorf("%s: %w", c.what(r), a.err)

@@ -31,6 +31,8 @@ type (
 	Query = backend.Query
 	// Page is one page of a list.
 	Page = backend.Page
+	// Removed is a key that a list since a revision no longer has.
+	Removed = backend.Removed
 	// Read says how new an answer must be.
 	Read = backend.Read
 	// Write says as whom and on what condition a change is made.

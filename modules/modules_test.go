@@ -11,6 +11,7 @@ import (
 	"github.com/roostbus/roost/backend"
 	buspkg "github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/coordination/keeper"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules"
@@ -33,7 +34,7 @@ func world(t *testing.T, backendKind string) fx.Option {
 
 // exported invokes every type that the bundle exports: fx checks only what is asked for.
 var exported = fx.Invoke(func(
-	*nats.Link, buspkg.Subjects, kvstore.Store, *kvstore.Tail, *epoch.Guard, backend.Backend, *server.Server, *supervision.Tree,
+	*nats.Link, buspkg.Subjects, kvstore.Store, *kvstore.Tail, *epoch.Guard, backend.Backend, *keeper.Keeper, *server.Server, *supervision.Tree,
 ) {
 })
 

@@ -4,6 +4,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/roostbus/roost/modules/bus"
+	"github.com/roostbus/roost/modules/coordination"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/registry"
 	"github.com/roostbus/roost/modules/store"
@@ -17,6 +18,7 @@ var Server = fx.Module("server",
 	nats.Module,
 	store.Module,
 	registry.Module,
+	coordination.Module,
 	bus.Module,
 	supervision.Module,
 )

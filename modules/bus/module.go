@@ -8,6 +8,7 @@ import (
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/coordination/keeper"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
@@ -30,6 +31,7 @@ type Params struct {
 	Version config.Version
 	Link    *nats.Link
 	Backend backend.Backend
+	Keeper  *keeper.Keeper
 	Tree    *supervision.Tree
 	Log     *slog.Logger
 }
@@ -48,7 +50,8 @@ func New(p Params) (Result, error) {
 	c := server.DefaultConfig()
 	c.Prefix, c.Node, c.Version = p.Config.Prefix, p.Config.Node, string(p.Version)
 	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
-	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log), server.WithTasks(p.Tree.Tasks))
+	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
+		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }))
 	if err != nil {
 		return Result{}, err
 	}
@@ -56,4 +59,14 @@ func New(p Params) (Result, error) {
 		Server:  s,
 		Service: supervision.Service{Name: "bus", Run: s.Run, Ready: s.Ready, Stage: supervision.Front},
 	}, nil
+}
+
+// current returns the keeper as the wire shows it; nil if none is known.
+func current(k *keeper.Keeper) *bus.Keeper {
+	holder, ok := k.Current()
+	if !ok {
+		return nil
+	}
+	known := bus.Keeper(holder)
+	return &known
 }

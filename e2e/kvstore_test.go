@@ -22,15 +22,15 @@ func bucket(change ...func(*natskv.Config)) natskv.Config {
 	return c
 }
 
-func openStore(t testing.TB, nc *nats.Conn, config natskv.Config) *natskv.Store {
-	t.Helper()
-	s, err := natskv.Open(t.Context(), nc, config)
+func openStore(tb testing.TB, nc *nats.Conn, config natskv.Config) *natskv.Store {
+	tb.Helper()
+	s, err := natskv.Open(tb.Context(), nc, config)
 	if err != nil {
-		t.Fatalf("Open() = %v", err)
+		tb.Fatalf("Open() = %v", err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Close(); err != nil {
-			t.Errorf("Close() = %v", err)
+			tb.Errorf("Close() = %v", err)
 		}
 	})
 	return s
@@ -39,6 +39,7 @@ func openStore(t testing.TB, nc *nats.Conn, config natskv.Config) *natskv.Store 
 func TestNatskvKeepsTheContractOnFileStorage(t *testing.T) {
 	t.Parallel()
 	kvstoretest.Run(t, kvstoretest.Profile{}, func(t *testing.T) kvstore.Store {
+		t.Helper()
 		return openStore(t, natstest.Start(t).Connect(t), bucket())
 	})
 }
@@ -46,6 +47,7 @@ func TestNatskvKeepsTheContractOnFileStorage(t *testing.T) {
 func TestNatskvKeepsTheContractInMemoryStorage(t *testing.T) {
 	t.Parallel()
 	kvstoretest.Run(t, kvstoretest.Profile{}, func(t *testing.T) kvstore.Store {
+		t.Helper()
 		return openStore(t, natstest.Start(t).Connect(t), bucket(func(c *natskv.Config) { c.Storage = natskv.Memory }))
 	})
 }

@@ -35,6 +35,7 @@ type outcome struct {
 // run writes until ctx is done. A key whose write failed is left alone, so that what
 // happened to it can be told.
 func (l *load) run(ctx context.Context, t *testing.T, writers int) {
+	t.Helper()
 	l.certain = map[string]outcome{}
 	var all sync.WaitGroup
 	for i := range writers {
@@ -46,7 +47,8 @@ func (l *load) run(ctx context.Context, t *testing.T, writers int) {
 						Key: key, Value: fmt.Append(nil, key, step), Expect: expect, Remove: step == 2,
 						Labels: kvstore.Labels{Operation: fmt.Sprint(key, step)},
 					}
-					bounded, cancel := context.WithTimeout(t.Context(), l.timeout)
+					// A write that was begun when ctx ends is seen through.
+					bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.timeout)
 					revision, err := l.store.Write(bounded, w)
 					cancel()
 					l.note(outcome{w, revision, err})
@@ -190,6 +192,7 @@ func TestNatskvKeepsTheContractOnThreeNodes(t *testing.T) {
 	var bucketNumber int
 	var mu sync.Mutex
 	kvstoretest.Run(t, kvstoretest.Profile{}, func(t *testing.T) kvstore.Store {
+		t.Helper()
 		mu.Lock()
 		bucketNumber++
 		name := fmt.Sprint("e2e-", bucketNumber)

@@ -1,7 +1,6 @@
 package kvstore
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -107,7 +106,7 @@ func (t *Tail) live(revision uint64, snapshot bool) {
 	t.readyOnce.Do(func() { close(t.ready) })
 	if changed {
 		notify(t.lively)
-		t.log.LogAttrs(context.Background(), slog.LevelInfo, "feed is live",
+		t.log.Info("feed is live",
 			slog.Uint64("revision", revision), slog.String("generation", string(generation)))
 	}
 }

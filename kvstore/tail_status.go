@@ -87,6 +87,6 @@ func (t *Tail) stale(cause error) {
 	}
 	t.mu.Unlock()
 	if changed {
-		t.log.LogAttrs(context.Background(), slog.LevelWarn, "feed is stale", slog.Any("err", cause))
+		t.log.Warn("feed is stale", slog.Any("err", cause))
 	}
 }

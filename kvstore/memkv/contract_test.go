@@ -15,6 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestContract(t *testing.T) {
 	t.Parallel()
 	kvstoretest.Run(t, kvstoretest.Profile{}, func(t *testing.T) kvstore.Store {
+		t.Helper()
 		s := memkv.New()
 		t.Cleanup(func() {
 			if err := s.Close(); err != nil {

@@ -20,7 +20,7 @@ const (
 	// inactive is how long the server keeps a consumer that nobody uses.
 	inactive = 20 * time.Second
 	// The buffer between server and follower.
-	pullMessages = 4096
+	pullMessages = 1000
 	pullBytes    = 32 << 20
 )
 
@@ -99,8 +99,8 @@ func (a *attempt) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		Replicas:          1,
 	}
 	if a.snapshot {
-		config.DeliverPolicy = jetstream.DeliverLastPerSubjectPolicy
-		config.FilterSubject = a.store.config.subjectPrefix() + ">"
+		// The server insists on a filter.
+		config.DeliverPolicy, config.FilterSubject = jetstream.DeliverLastPerSubjectPolicy, ">"
 	} else {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, a.seen+1
 	}

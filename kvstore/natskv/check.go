@@ -80,7 +80,11 @@ func (s *stuck) look(ctx context.Context, a *attempt, behind bool, delivery uint
 		*s = stuck{delivery: delivery}
 		return nil
 	}
-	if s.checks++; s.checks == maxStill {
+	s.checks++
+	switch s.checks {
+	case 1:
+		return nil
+	case maxStill:
 		return errStuck
 	}
 	// What it was to show may be gone; then it shows this.

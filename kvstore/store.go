@@ -109,6 +109,12 @@ type Store interface {
 	// knows it, or ErrNotFound.
 	Get(ctx context.Context, key string) (Entry, error)
 
+	// Scan returns the newest entries of all keys that match one of patterns, as one server
+	// knows them that has seen every change up to revision atLeast; it waits for one that
+	// has. A pattern is a key with "*" for any token, or ">" for all that may follow. Where
+	// it cannot show everything it fails: ErrInvalid.
+	Scan(ctx context.Context, patterns []string, atLeast uint64) (Scanned, error)
+
 	// Write applies w and returns the revision that it made: ErrInvalid, ErrConflict,
 	// ErrTooLarge, ErrUnknownOutcome. It does not keep w.Value.
 	Write(ctx context.Context, w Write) (uint64, error)

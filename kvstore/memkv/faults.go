@@ -39,7 +39,7 @@ func (f *faults) acknowledge() error {
 	return fmt.Errorf("%w: injected", kvstore.ErrUnknownOutcome)
 }
 
-// FailReads makes the next n calls of Get and Info fail as unavailable.
+// FailReads makes the next n calls of Get, Scan and Info fail as unavailable.
 func (s *Store) FailReads(n int) { s.inject(func(f *faults) { f.failReads = n }) }
 
 // FailWrites makes the next n writes, batches and barriers fail as unavailable.

@@ -26,7 +26,7 @@ func Open(ctx context.Context, nc *nats.Conn, config Config, opts ...Option) (*S
 	if err := config.Validate(); err != nil {
 		return nil, fmt.Errorf("natskv: config: %w", err)
 	}
-	s := &Store{config: config, nc: nc, options: options{log: slog.New(slog.DiscardHandler)}, done: make(chan struct{})}
+	s := &Store{config: config, nc: nc, options: options{log: slog.New(slog.DiscardHandler)}, scanning: map[uint64]context.CancelFunc{}, done: make(chan struct{})}
 	for _, o := range opts {
 		o.apply(&s.options)
 	}
@@ -37,10 +37,15 @@ func Open(ctx context.Context, nc *nats.Conn, config Config, opts ...Option) (*S
 	if s.publisher, err = newPublisher(nc); err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)
 	}
+	if s.asker, err = newAsker(nc, "$JS.API.DIRECT.GET."+config.stream()); err != nil {
+		s.publisher.close()
+		return nil, fmt.Errorf("natskv: %w", err)
+	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	if err := s.start(ctx); err != nil {
 		s.publisher.close()
+		s.asker.close()
 		return nil, fmt.Errorf("natskv: open bucket %s: %w", config.Bucket, err)
 	}
 	return s, nil

@@ -26,6 +26,11 @@ type Store struct {
 	nc        *nats.Conn
 	js        jetstream.JetStream
 	publisher *publisher
+	asker     *asker
+
+	mu       sync.Mutex
+	scans    uint64
+	scanning map[uint64]context.CancelFunc // the scans under way, by number
 
 	closing sync.Once
 	done    chan struct{} // closed by Close
@@ -139,6 +144,12 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.done)
 		s.publisher.close()
+		s.asker.close()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, cancel := range s.scanning {
+			cancel()
+		}
 	})
 	return nil
 }

@@ -16,6 +16,7 @@ func TestTheClientKeepsTheContractOverTheBus(t *testing.T) {
 		NoLeases: true, NoReasons: true, BriefBatches: true, NoPast: true, NoFilteredWatch: true,
 	}
 	backendtest.Run(t, excused, func(t *testing.T, _ backend.Liveness) backend.Backend {
+		t.Helper()
 		return connectClient(t, srv, startRegistry(t, srv, "").prefix)
 	})
 }

@@ -30,11 +30,11 @@ func TestARestartOfNATSUnderLoadLosesNoAcknowledgedWriteAndShowsNoEmptyList(t *t
 	var acknowledged atomic.Int64
 	for i := range writers {
 		writers[i] = &faultWriter{c: connectClient(t, srv, prefix), name: fmt.Sprint("w-", i), done: &acknowledged}
-		load.Go(func() { writers[i].run(t, ctx) })
+		load.Go(func() { writers[i].run(ctx, t) })
 	}
 	for range 2 {
 		reader := connectClient(t, srv, prefix)
-		load.Go(func() { readAlways(t, ctx, reader) })
+		load.Go(func() { readAlways(ctx, t, reader) })
 	}
 	for range 3 {
 		before := acknowledged.Load()
@@ -67,7 +67,8 @@ type faultWriter struct {
 	possible map[client.Key][]uint16
 }
 
-func (w *faultWriter) run(t *testing.T, ctx context.Context) {
+func (w *faultWriter) run(ctx context.Context, t *testing.T) {
+	t.Helper()
 	w.possible = map[client.Key][]uint16{}
 	for i := 0; ctx.Err() == nil; i++ {
 		key := paymentsKey(fmt.Sprintf("%s-%d", w.name, i%20))
@@ -118,7 +119,8 @@ func (w *faultWriter) check(t *testing.T, c *client.Client) {
 }
 
 // readAlways lists for as long as ctx lasts; what is always there must be in every list.
-func readAlways(t *testing.T, ctx context.Context, c *client.Client) {
+func readAlways(ctx context.Context, t *testing.T, c *client.Client) {
+	t.Helper()
 	for ctx.Err() == nil {
 		page, _, err := c.List(ctx, client.Query{Scope: client.Scope{Namespace: "default", Service: "payments"}})
 		if err != nil {

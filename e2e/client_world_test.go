@@ -31,28 +31,28 @@ type registry struct {
 var registries atomic.Int64
 
 // startRegistry runs a node under prefix, "" for one of its own, and waits until it serves.
-func startRegistry(t testing.TB, nats *natstest.Server, prefix string) *registry {
-	t.Helper()
+func startRegistry(tb testing.TB, srv *natstest.Server, prefix string) *registry {
+	tb.Helper()
 	if prefix == "" {
 		prefix = fmt.Sprintf("roost.test-%d", registries.Add(1))
 	}
 	subjects, err := bus.NewSubjects(prefix)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(tb.Context()), time.Minute)
 	defer cancel()
 
 	config := natskv.DefaultConfig()
 	config.Bucket, config.Prefix = subjects.Bucket(), prefix
-	writing := nats.Connect(t)
+	writing := srv.Connect(tb)
 	store, err := natskv.Open(ctx, writing, config)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	guard, err := epoch.NewGuard(store, epoch.Forgetful())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	tail := kvstore.NewTail(store)
 	tail.Subscribe(epoch.Key, guard)
@@ -60,21 +60,21 @@ func startRegistry(t testing.TB, nats *natstest.Server, prefix string) *registry
 
 	cfg := server.DefaultConfig()
 	cfg.Prefix = prefix
-	s, err := server.New(nats.Connect(t), b, cfg)
+	s, err := server.New(srv.Connect(tb), b, cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 
-	running, end := context.WithCancel(context.WithoutCancel(t.Context()))
+	running, end := context.WithCancel(context.WithoutCancel(tb.Context()))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = tail.Run(running) })
 	tasks.Go(func() { _ = guard.Run(running) })
 	if err := b.Ready(ctx); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	tasks.Go(func() {
 		if err := s.Run(running); err != nil {
-			t.Errorf("serve %s: %v", prefix, err)
+			tb.Errorf("serve %s: %v", prefix, err)
 		}
 	})
 	r := &registry{prefix: prefix, backend: b}
@@ -84,24 +84,24 @@ func startRegistry(t testing.TB, nats *natstest.Server, prefix string) *registry
 		_ = b.Close()
 		_ = store.Close()
 	})
-	t.Cleanup(r.stop)
+	tb.Cleanup(r.stop)
 	if err := s.Ready(ctx); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return r
 }
 
 // connectClient returns a client on a connection of its own, made as client.Connect makes
 // it.
-func connectClient(t testing.TB, srv *natstest.Server, prefix string, opts ...client.Option) *client.Client {
-	t.Helper()
-	c, err := client.Connect(t.Context(), "", append([]client.Option{
+func connectClient(tb testing.TB, srv *natstest.Server, prefix string, opts ...client.Option) *client.Client {
+	tb.Helper()
+	c, err := client.Connect(tb.Context(), "", append([]client.Option{
 		client.WithPrefix(prefix), client.WithNATS(nats.InProcessServer(srv)),
 	}, opts...)...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { _ = c.Close() })
+	tb.Cleanup(func() { _ = c.Close() })
 	return c
 }
 

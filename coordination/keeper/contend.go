@@ -12,7 +12,8 @@ import (
 
 // contend returns when the node has taken over, or ctx is done.
 func (k *Keeper) contend(ctx context.Context) (*tenure, error) {
-	var notBefore time.Time // of the next try, after one that failed
+	var tried uint64        // the revision at which a try has failed
+	var notBefore time.Time // of the next at the same
 	for {
 		now := time.Now()
 		asOf := k.asOf(now)
@@ -20,7 +21,7 @@ func (k *Keeper) contend(ctx context.Context) (*tenure, error) {
 		s := k.sight
 		k.mu.Unlock()
 		v := judge(&s, k.self, k.instance, now, asOf)
-		if (v.take || v.prove) && now.Before(notBefore) {
+		if (v.take || v.prove) && s.revision == tried && now.Before(notBefore) {
 			v = verdict{again: notBefore}
 		}
 		switch {
@@ -30,13 +31,13 @@ func (k *Keeper) contend(ctx context.Context) (*tenure, error) {
 				return t, nil
 			}
 			k.log.LogAttrs(ctx, slog.LevelDebug, "did not become the keeper", slog.Any("err", err))
-			notBefore = time.Now().Add(pause/2 + rand.N(pause)) //nolint:gosec // it spreads tries
+			tried, notBefore = s.revision, time.Now().Add(pause/2+rand.N(pause)) //nolint:gosec // it spreads tries
 			v = verdict{again: notBefore}
 		case v.prove:
 			if k.prove(ctx) == nil {
 				continue
 			}
-			notBefore = time.Now().Add(pause)
+			tried, notBefore = s.revision, time.Now().Add(pause)
 			v = verdict{again: notBefore}
 		}
 		if !k.idle(ctx, v.again) {

@@ -29,7 +29,7 @@ type landing struct {
 }
 
 // requestEach is request for many messages, of which at most window are in the air.
-// patience is how long the answers may take of those that are.
+// patience is how long none of those that are may be answered.
 func (p *publisher) requestEach(ctx context.Context, messages []*nats.Msg, window int, patience time.Duration) []landing {
 	f := &flight{p: p, calls: make([]call, len(messages)), landed: make([]landing, len(messages)), wake: make(chan struct{}, 1)}
 	f.timer = time.NewTimer(patience)
@@ -103,15 +103,21 @@ func (f *flight) land(i int, l landing) {
 }
 
 // await returns when no more than enough messages are in the air. It reports false when
-// ctx is done or patience has passed before.
+// ctx is done before, or nothing has landed for as long as patience.
 func (f *flight) await(ctx context.Context, enough int, patience time.Duration) bool {
 	f.enough.Store(int64(enough))
 	f.timer.Reset(patience)
+	last := f.up.Load()
 	for f.up.Load() > int64(enough) {
 		select {
 		case <-f.wake:
 		case <-f.timer.C:
-			return false
+			now := f.up.Load()
+			if now == last {
+				return false
+			}
+			last = now
+			f.timer.Reset(patience)
 		case <-ctx.Done():
 			return false
 		}

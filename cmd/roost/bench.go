@@ -122,8 +122,8 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	default:
 		err = report.Print(p.stdout)
 	}
-	if err == nil && report.Errors() > 0 {
-		err = fmt.Errorf("bench: %d operations failed", report.Errors())
+	if failure := report.Failure(); err == nil && failure != nil {
+		err = fmt.Errorf("bench: %w", failure)
 	}
 	return err
 }

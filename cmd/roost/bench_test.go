@@ -25,7 +25,7 @@ func benched(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "300"}
+var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20"}
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()

@@ -71,6 +71,21 @@ func (r *Report) Errors() (n int64) {
 	return n
 }
 
+// Failure is an error that names the first failure, nil if there was none.
+func (r *Report) Failure() error {
+	for _, c := range r.Cells {
+		for _, k := range c.Cases {
+			for who, side := range map[string]*SideReport{"roost": &k.Roost, "bare": &k.Bare} {
+				if side.Failed > 0 {
+					return fmt.Errorf("%d operations failed, the first of %s, %s at %d in flight, with: %s",
+						r.Errors(), c.ID, who, k.InFlight, side.Error)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // Missed returns which budgets were missed, for people.
 func (r *Report) Missed() (missed []string) {
 	for _, c := range r.Cells {

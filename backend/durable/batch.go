@@ -19,6 +19,11 @@ func (w *Writer) Batch(ctx context.Context, operations []backend.Operation, atom
 	if len(operations) > backend.MaxBatch {
 		return nil, backend.Stamp{}, backend.Invalid("operations", "has %d entries, at most %d are allowed", len(operations), backend.MaxBatch)
 	}
+	leave, err := w.room.enter(ctx, len(operations))
+	if err != nil {
+		return nil, backend.Stamp{}, err
+	}
+	defer leave()
 	if atomic {
 		return w.together(ctx, operations)
 	}

@@ -28,12 +28,13 @@ type Writer struct {
 	store  kvstore.Store
 	source Source
 	live   backend.Liveness
+	room   *room
 }
 
 // NewWriter returns a Writer to store that learns from source who is registered, and from
 // live who lives.
 func NewWriter(store kvstore.Store, source Source, live backend.Liveness) *Writer {
-	return &Writer{store: store, source: source, live: live}
+	return &Writer{store: store, source: source, live: live, room: newRoom()}
 }
 
 // decision is the part of a write that depends on the state of its key.

@@ -18,6 +18,8 @@
 //   - Nothing of an owner whose lease has ended is returned from the ending on.
 //   - A [View.Watch] yields every change after its starting revision, or says with a
 //     Gap that single ones were merged, or ends with [backend.ErrCompacted].
+//   - A wait wakes when its own key appears, or something in its own scope changes, and
+//     costs no goroutine and no poll.
 //   - No reader holds up the feeder for longer than it takes to copy one batch of
 //     pointers; a slow watcher holds it up for nothing.
 //   - The page of one whole service is the same *backend.Page until something in that

@@ -25,8 +25,7 @@ type Config struct {
 	MaxInFlight int
 
 	// MaxWaiting is how many requests may wait at once for what they asked to wait for.
-	// They do not count as in hand; a waiting one costs some kilobytes. Further ones are
-	// refused.
+	// They do not count as in hand; each costs about 11 KB. Further ones are refused.
 	MaxWaiting int
 
 	// DefaultTimeout is how long a request may take that does not say.

@@ -10,7 +10,8 @@
 //   - What a request asks is what the Backend is asked: the server adds nothing, keeps
 //     nothing and decides nothing.
 //   - One slow request holds up no other. Beyond [Config.MaxInFlight] requests are
-//     refused at once; health is always answered.
+//     refused at once; health is always answered. Requests that wait for a change are
+//     bounded apart, by [Config.MaxWaiting], and end when the server stops.
 //   - Every request with a reply subject gets one reply, which fits the NATS server's
 //     max_payload, whatever happens to it: a panic is an internal error.
 //   - Nothing is ever sent to a reply subject of NATS itself ("$…") or under the

@@ -3,6 +3,8 @@ package coordination
 import (
 	"log/slog"
 
+	"go.uber.org/fx"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/coordination/keeper"
@@ -11,7 +13,6 @@ import (
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
-	"go.uber.org/fx"
 )
 
 // Module provides a running *keeper.Keeper. The node is ready when a keeper is known.

@@ -76,6 +76,7 @@ var contract = []clause{
 	{name: "ScanOfManyKeysSkipsNothingWhileOthersWrite", check: scanManyUnderLoad},
 	{name: "FeedOfAnEmptyStoreGoesLiveAtZero", check: feedEmpty},
 	{name: "FeedShowsTheNewestStateOfEveryKeyThenChanges", check: feedSnapshot},
+	{name: "FeedIsLiveOnlyOnceEverythingWrittenBeforeIsShown", check: feedComplete},
 	{name: "FeedShowsMarkersWithTheirValueAndLabels", check: feedMarkers},
 	{name: "FeedNeverGoesBackWithinAKeyAndEndsAtTheLastState", check: feedUnderLoad},
 	{name: "FeedReturnsItsContextsError", check: feedEnds},

@@ -171,6 +171,18 @@ func feedSnapshot(t *testing.T, s kvstore.Store) {
 	wantSame(t, s, m.AwaitRevision(t, last))
 }
 
+func feedComplete(t *testing.T, s kvstore.Store) {
+	const keys = 500
+	var last uint64
+	for i := range keys {
+		last = write(t, s, kvstore.Write{Key: fmt.Sprint("a.", i)})
+	}
+	state := Follow(t, s).Await(t, "its first Live", func(s MirrorState) bool { return s.Live })
+	if len(state.Entries) != keys || state.Revision < last {
+		t.Errorf("the feed is live at revision %d with %d keys, want at least %d and %d", state.Revision, len(state.Entries), last, keys)
+	}
+}
+
 // wantSame checks that the feed shows what Get returns.
 func wantSame(t *testing.T, s kvstore.Store, state MirrorState) {
 	t.Helper()

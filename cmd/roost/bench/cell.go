@@ -11,7 +11,7 @@ type Cell struct {
 	// JetStream says that the baseline uses it. A registry that is started for such a
 	// cell trusts its clients; for any other it restricts them, as it does in production.
 	JetStream bool
-	Prepare  func(ctx context.Context, w *World) ([]Case, error)
+	Prepare   func(ctx context.Context, w *World) ([]Case, error)
 }
 
 // Case is one comparison of a cell.

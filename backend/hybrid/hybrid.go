@@ -16,20 +16,13 @@ import (
 	"github.com/roostbus/roost/kvstore"
 )
 
-// Epochs says which epoch the store is in; package kvstore/epoch implements it. It must
-// be subscribed to the tail before the Backend is made.
-type Epochs interface {
-	// Current returns the epoch of what the feed shows; none while it is being decided.
-	Current() (epoch uint32, ok bool)
-}
-
 // Backend is a Backend on a store. Use New.
 type Backend struct {
 	tail    *kvstore.Tail
 	view    *view.View
 	writer  *durable.Writer
 	filters *filter.Cache
-	feed    *feed
+	feed    *durable.Feed
 	log     *slog.Logger
 	cancel  func() // of the subscription to endings
 	name    string // in Health
@@ -55,7 +48,7 @@ func WithName(name string) Option { return func(b *Backend) { b.name = name } }
 // New returns a Backend that writes to store and reads what tail, the feed of that very
 // store, shows. It subscribes to tail, which must not run yet, and answers once tail has
 // shown everything; see Ready.
-func New(store kvstore.Store, tail *kvstore.Tail, epochs Epochs, live backend.Liveness, opts ...Option) *Backend {
+func New(store kvstore.Store, tail *kvstore.Tail, epochs durable.Epochs, live backend.Liveness, opts ...Option) *Backend {
 	b := &Backend{
 		tail:    tail,
 		view:    view.New(0),
@@ -66,62 +59,35 @@ func New(store kvstore.Store, tail *kvstore.Tail, epochs Epochs, live backend.Li
 	for _, o := range opts {
 		o(b)
 	}
-	b.writer = durable.NewWriter(&echoing{Store: store, tail: tail}, source{b}, live)
-	b.feed = newFeed(b.view, epochs, b.log)
-	b.cancel = live.OnEnd(b.feed.end)
-	tail.Subscribe(durable.Prefix, b.feed)
+	b.writer = durable.NewWriter(durable.Echo(store, tail), source{b}, live)
+	b.feed = durable.NewFeed(tail, epochs, nil, b.log)
+	b.feed.Mirror(b.view)
+	b.cancel = live.OnEnd(b.feed.End)
 	return b
 }
 
 // Ready waits until the Backend answers and knows how old its view is.
-func (b *Backend) Ready(ctx context.Context) error {
-	if err := b.tail.Ready(ctx); err != nil {
-		return unavailable(err)
-	}
-	select {
-	case <-b.feed.first:
-	case <-ctx.Done():
-		return unavailable(fmt.Errorf("the epoch of the bucket is not decided: %w", context.Cause(ctx)))
-	}
-	return b.sync(ctx)
-}
-
-// sync returns when everything acknowledged before the call is in the view.
-func (b *Backend) sync(ctx context.Context) error {
-	if err := b.tail.Barrier(ctx); err != nil {
-		return unavailable(err)
-	}
-	return nil
-}
+func (b *Backend) Ready(ctx context.Context) error { return b.feed.Ready(ctx) }
 
 func unavailable(cause error) error { return fmt.Errorf("%w: %w", backend.ErrUnavailable, cause) }
 
 // reach returns when the view is as new as read asks for.
 func (b *Backend) reach(ctx context.Context, read backend.Read) error {
-	if err := b.feed.serving(); err != nil {
+	if err := b.feed.Serving(); err != nil {
 		return err
 	}
 	if read == (backend.Read{}) {
 		return nil
 	}
 	if read.Consistency == backend.Linearizable {
-		if err := b.sync(ctx); err != nil {
+		if err := b.feed.Sync(ctx); err != nil {
 			return err
 		}
 	}
 	if err := b.view.Await(ctx, read); err != nil {
 		return err
 	}
-	return b.young(read)
-}
-
-// young returns why the view is older than read allows.
-func (b *Backend) young(read backend.Read) error {
-	if age := b.tail.Age(); read.MaxAge > 0 && age > read.MaxAge {
-		return fmt.Errorf("%w: this node has not heard from the bucket for %v, and %v is asked for",
-			backend.ErrUnavailable, age.Round(time.Millisecond), read.MaxAge)
-	}
-	return nil
+	return b.feed.Young(read, b.tail.Age())
 }
 
 // aged completes a stamp of the view. The age is taken before the answer is looked up.
@@ -183,10 +149,10 @@ func (b *Backend) Lookup(ctx context.Context, key backend.Key, read backend.Read
 
 // still returns why b can not, or not any more, answer as read asks after a wait.
 func (b *Backend) still(read backend.Read) error {
-	if err := b.feed.serving(); err != nil {
+	if err := b.feed.Serving(); err != nil {
 		return err
 	}
-	return b.young(read)
+	return b.feed.Young(read, b.tail.Age())
 }
 
 // Prompt implements [backend.Prompter].
@@ -273,31 +239,19 @@ func (b *Backend) Health(ctx context.Context) (backend.Health, error) {
 	if ctx.Err() != nil {
 		return backend.Health{}, unavailable(context.Cause(ctx))
 	}
-	why := b.feed.serving()
-	if errors.Is(why, backend.ErrClosed) {
+	if why := b.feed.Serving(); errors.Is(why, backend.ErrClosed) {
 		return backend.Health{}, why
 	}
-	state := b.tail.State()
-	h := backend.Health{Status: backend.Healthy, Backend: b.name, State: state.State.String(), Stamp: aged(b.view.Stamp(), b.tail.Age())}
+	h := b.feed.Health(b.name)
+	h.Stamp = aged(b.view.Stamp(), b.tail.Age())
 	h.Registrations, h.Services = b.view.Size()
-	if why != nil {
-		h.Status, h.Problems = backend.Unhealthy, append(h.Problems, why.Error())
-	} else if state.State != kvstore.Live {
-		h.Status = backend.Degraded
-		h.Problems = append(h.Problems, fmt.Sprintf("the bucket has not been heard for %v: %v", time.Since(state.Since).Round(time.Second), state.Cause))
-	}
-	if n := b.feed.foreign.Load(); n > 0 {
-		h.Status = max(h.Status, backend.Degraded)
-		h.Problems = append(h.Problems, fmt.Sprintf("%d entries of the bucket are no registrations and are left out; the log names them", n))
-	}
 	return h, nil
 }
 
 // Close implements [backend.Backend]. It leaves store and tail, which it did not make.
 func (b *Backend) Close() error {
 	b.cancel()
-	b.feed.close()
-	b.view.Close()
+	b.feed.Close()
 	return nil
 }
 
@@ -309,44 +263,11 @@ func (s source) Peek(_ context.Context, key backend.Key) (rules.State, error) { 
 
 // Recall implements [durable.Recaller].
 func (s source) Recall(key backend.Key) (rules.State, error) {
-	if err := s.feed.serving(); err != nil {
+	if err := s.feed.Serving(); err != nil {
 		return rules.State{}, err
 	}
 	return s.view.Row(key), nil
 }
 
 // Sync implements [durable.Source].
-func (s source) Sync(ctx context.Context) error { return s.sync(ctx) }
-
-// echoing tells the tail of the writes that this node makes: their coming back says how
-// old the view is.
-type echoing struct {
-	kvstore.Store
-	tail *kvstore.Tail
-}
-
-// Write implements [kvstore.Store].
-func (e *echoing) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
-	sent := e.tail.Sent()
-	revision, err := e.Store.Write(ctx, w)
-	if err == nil {
-		e.tail.Wrote(sent, revision)
-	}
-	return revision, err
-}
-
-// WriteEach implements [kvstore.Pipeliner].
-func (e *echoing) WriteEach(ctx context.Context, writes []kvstore.Write) []kvstore.Written {
-	sent := e.tail.Sent()
-	results := kvstore.WriteEach(ctx, e.Store, writes)
-	var newest uint64
-	for i := range results {
-		if results[i].Err == nil {
-			newest = max(newest, results[i].Revision)
-		}
-	}
-	if newest > 0 {
-		e.tail.Wrote(sent, newest)
-	}
-	return results
-}
+func (s source) Sync(ctx context.Context) error { return s.feed.Sync(ctx) }

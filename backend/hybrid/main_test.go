@@ -8,6 +8,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/backend/durable"
 	"github.com/roostbus/roost/backend/durable/durabletest"
 	"github.com/roostbus/roost/backend/hybrid"
 	"github.com/roostbus/roost/kvstore"
@@ -20,8 +21,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // node is a node's Backend at work on a store.
 type node struct {
 	*hybrid.Backend
-	tail *kvstore.Tail
-	stop func()
+	durable *durable.Backend // on the same store and tail
+	tail    *kvstore.Tail
+	stop    func()
 }
 
 // start starts a node; it is not waited for.
@@ -33,13 +35,16 @@ func start(t *testing.T, store kvstore.Store, live backend.Liveness) *node {
 	}
 	n := &node{tail: kvstore.NewTail(store)}
 	n.tail.Subscribe(epoch.Key, guard)
-	n.Backend = hybrid.New(store, n.tail, guard, durabletest.NewLeases(live, store, n.tail))
+	leases := durabletest.NewLeases(live, store, n.tail)
+	n.Backend = hybrid.New(store, n.tail, guard, leases)
+	n.durable = durable.New(store, n.tail, guard, leases)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = n.tail.Run(ctx) })
 	tasks.Go(func() { _ = guard.Run(ctx) })
 	n.stop = sync.OnceFunc(func() {
 		_ = n.Close()
+		_ = n.durable.Close()
 		cancel()
 		tasks.Wait()
 	})

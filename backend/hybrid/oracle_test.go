@@ -16,12 +16,12 @@ import (
 	"github.com/roostbus/roost/kvstore/memkv"
 )
 
-// pair is the hybrid under test and the memory backend that says what is right.
+// pair is the backend under test, on a store, and the memory backend that says what is right.
 type pair struct {
-	hybrid, oracle backend.Backend
+	tested, oracle backend.Backend
 	leases         [2]*backendtest.Leases
 
-	// revisions maps what the hybrid calls a revision to what the oracle calls it.
+	// revisions maps what the tested one calls a revision to what the oracle calls it.
 	revisions map[backend.Revision]backend.Revision
 }
 
@@ -54,7 +54,7 @@ func content(r *backend.Registration) string {
 func (p *pair) both(t *rapid.T, what string, do func(b backend.Backend, of func(backend.Revision) backend.Revision) (backend.Result, error)) {
 	oracleOf := func(r backend.Revision) backend.Revision { return p.revisions[r] }
 	same := func(r backend.Revision) backend.Revision { return r }
-	ours, errOurs := do(p.hybrid, same)
+	ours, errOurs := do(p.tested, same)
 	theirs, errTheirs := do(p.oracle, oracleOf)
 	if errOurs == nil && errTheirs == nil && ours.Revision() != 0 {
 		p.revisions[ours.Revision()] = theirs.Revision()
@@ -62,7 +62,7 @@ func (p *pair) both(t *rapid.T, what string, do func(b backend.Backend, of func(
 	got := said{content(&ours.Registration), ours.Removal.Removed, sentinel(errOurs), p.revisions[ours.Revision()]}
 	want := said{content(&theirs.Registration), theirs.Removal.Removed, sentinel(errTheirs), theirs.Revision()}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b error) bool { return a == b })); diff != "" { //nolint:errorlint // sentinels
-		t.Fatalf("%s: hybrid differs from memory (-memory +hybrid):\n%s\nhybrid: %v\nmemory: %v", what, diff, errOurs, errTheirs)
+		t.Fatalf("%s: it differs from memory (-memory +it):\n%s\nit: %v\nmemory: %v", what, diff, errOurs, errTheirs)
 	}
 }
 
@@ -81,6 +81,18 @@ func key(service, instance string) backend.Key {
 // TestRandomOperationsGiveWhatMemoryGives shows R9 beyond the clauses of the contract.
 func TestRandomOperationsGiveWhatMemoryGives(t *testing.T) {
 	t.Parallel()
+	likeMemory(t, func(n *node) backend.Backend { return n })
+}
+
+// TestRandomOperationsGiveWhatMemoryGivesWithoutAView shows the same for durable, which
+// differs from hybrid in where reads come from.
+func TestRandomOperationsGiveWhatMemoryGivesWithoutAView(t *testing.T) {
+	t.Parallel()
+	likeMemory(t, func(n *node) backend.Backend { return n.durable })
+}
+
+func likeMemory(t *testing.T, tested func(n *node) backend.Backend) {
+	t.Helper()
 	rapid.Check(t, func(rt *rapid.T) {
 		p := &pair{revisions: map[backend.Revision]backend.Revision{0: 0}}
 		for i := range p.leases {
@@ -93,7 +105,7 @@ func TestRandomOperationsGiveWhatMemoryGives(t *testing.T) {
 		if err := n.Ready(t.Context()); err != nil {
 			rt.Fatal(err)
 		}
-		p.hybrid, p.oracle = n.Backend, memory.New(p.leases[1])
+		p.tested, p.oracle = tested(n), memory.New(p.leases[1])
 		rt.Repeat(map[string]func(*rapid.T){
 			"register":   func(rt *rapid.T) { p.register(t, rt) },
 			"update":     func(rt *rapid.T) { p.update(t, rt) },
@@ -173,11 +185,11 @@ func (p *pair) compare(t *testing.T, rt *rapid.T) {
 		{Status: []backend.Status{backend.Draining, backend.Down}, Limit: 1},
 	} {
 		q.Consistency = backend.Linearizable
-		got, want := p.list(t, rt, p.hybrid, q), p.list(t, rt, p.oracle, q)
+		got, want := p.list(t, rt, p.tested, q), p.list(t, rt, p.oracle, q)
 		if diff := cmp.Diff(want, got); diff != "" {
-			rt.Fatalf("list %+v: hybrid differs from memory (-memory +hybrid):\n%s", q, diff)
+			rt.Fatalf("list %+v: it differs from memory (-memory +it):\n%s", q, diff)
 		}
-		n, _, err := backend.Count(t.Context(), p.hybrid, q)
+		n, _, err := backend.Count(t.Context(), p.tested, q)
 		if err != nil || n != len(want) {
 			rt.Fatalf("count %+v = %d, %v; want %d", q, n, err, len(want))
 		}
@@ -192,7 +204,7 @@ func (p *pair) list(t *testing.T, rt *rapid.T, b backend.Backend, q backend.Quer
 			rt.Fatal(err)
 		}
 		revision := r.Revision
-		if b == p.hybrid {
+		if b == p.tested {
 			revision = p.revisions[revision]
 		}
 		all = append(all, fmt.Sprint(content(r), revision))

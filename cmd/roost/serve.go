@@ -126,19 +126,28 @@ func (n *node) stop(ctx context.Context, signals <-chan os.Signal) error {
 	n.log.LogAttrs(ctx, slog.LevelInfo, "stopping", slog.Duration("at_most", n.config.StopTimeout))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.config.StopTimeout)
 	defer cancel()
+	begun := time.Now()
 	stopped := make(chan error, 1)
 	go func() { stopped <- n.app.Stop(ctx) }()
-	select {
-	case err := <-stopped:
-		if err != nil {
-			return fmt.Errorf("serve: stop: %w", err)
+	for {
+		select {
+		case err := <-stopped:
+			if err != nil {
+				return fmt.Errorf("serve: stop: %w", err)
+			}
+			n.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
+			return nil
+		case <-signals:
+			if time.Since(begun) > oneSignal {
+				return errSecondSignal
+			}
 		}
-		n.log.LogAttrs(ctx, slog.LevelInfo, "stopped")
-		return nil
-	case <-signals:
-		return errSecondSignal
 	}
 }
+
+// oneSignal is how long after the first signal another counts as the same: supervisors
+// signal a process and then its group.
+const oneSignal = 250 * time.Millisecond
 
 // cause says why the application ended itself.
 func (n *node) cause(code int) error {

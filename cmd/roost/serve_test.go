@@ -80,6 +80,17 @@ func TestWhatWasAcknowledgedBeforeSIGTERMIsThereAfterwards(t *testing.T) {
 	}
 }
 
+// Supervisors signal a process and then its group: that is one wish, said twice.
+func TestASignalThatComesTwiceAtOnceIsOne(t *testing.T) {
+	t.Parallel()
+	node := serve(t, "--store-dir", t.TempDir())
+	node.signal(t, syscall.SIGTERM)
+	node.signal(t, syscall.SIGINT)
+	if code := node.terminate(t); code != 0 {
+		t.Errorf("exit code = %d; want 0\n%s", code, node.stderr.String())
+	}
+}
+
 func TestASecondSIGTERMEndsAStopThatHangs(t *testing.T) {
 	t.Parallel()
 	upstream := serve(t, "--store-dir", t.TempDir(), "--trusted-clients")
@@ -90,6 +101,7 @@ func TestASecondSIGTERMEndsAStopThatHangs(t *testing.T) {
 	for !strings.Contains(node.stderr.String(), "msg=stopping") && time.Now().Before(deadline) {
 		time.Sleep(10 * time.Millisecond) // polls another process's log
 	}
+	time.Sleep(2 * oneSignal) // a second signal, not an echo of the first
 	if code := node.terminate(t); code != 1 {
 		t.Errorf("exit code after a second SIGTERM = %d; want 1", code)
 	}

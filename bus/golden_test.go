@@ -123,9 +123,10 @@ func messages(t *testing.T) map[string]any {
 			Status: backend.Degraded, Problems: []string{"the view has not heard from the store for 3s"},
 			Node: "roost-1", Version: "0.1.0", Backend: "hybrid", State: "stale", Registrations: 120, Services: 9,
 			Revision: 42, Epoch: 1, AgeMs: 3100,
-			Keeper:   &bus.Keeper{Node: "roost-2", Term: 7},
-			Requests: bus.RequestStats{InFlight: 3, Limit: 1024, Waiting: 12, WaitingLimit: 10_000, Answered: 1200, Failed: 7},
-			Tasks:    []bus.Task{{Name: "feed", State: "running", Restarts: 1, Error: "nats: connection closed"}},
+			Keeper:     &bus.Keeper{Node: "roost-2", Term: 7},
+			Requests:   bus.RequestStats{InFlight: 3, Limit: 1024, Waiting: 12, WaitingLimit: 10_000, Answered: 1200, Failed: 7},
+			Operations: []bus.Operation{{Name: "lookup", Count: 1000, Refused: 12, P50Us: 3, P99Us: 41, MaxUs: 870}},
+			Tasks:      []bus.Task{{Name: "feed", State: "running", Restarts: 1, Error: "nats: connection closed"}},
 		},
 	}
 }

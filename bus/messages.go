@@ -315,9 +315,24 @@ type HealthReply struct {
 	Epoch         backend.Epoch        `json:"epoch"`
 	AgeMs         int64                `json:"age_ms"`
 	// Keeper is the one that the node knows of; nil if it knows of none.
-	Keeper   *Keeper      `json:"keeper,omitempty"`
-	Requests RequestStats `json:"requests"`
-	Tasks    []Task       `json:"tasks,omitempty"`
+	Keeper     *Keeper      `json:"keeper,omitempty"`
+	Requests   RequestStats `json:"requests"`
+	Operations []Operation  `json:"operations,omitempty"`
+	Tasks      []Task       `json:"tasks,omitempty"`
+}
+
+// Operation sums up what a node's backend was asked of one kind.
+type Operation struct {
+	Name  string `json:"name"`
+	Count uint64 `json:"count"`
+	// Refused were answered with what the caller can do something about, Failed could not
+	// be answered.
+	Refused uint64 `json:"refused"`
+	Failed  uint64 `json:"failed"`
+	// Latencies in microseconds, of all since the start.
+	P50Us int64 `json:"p50_us"`
+	P99Us int64 `json:"p99_us"`
+	MaxUs int64 `json:"max_us"`
 }
 
 // RequestStats counts what a node was asked.

@@ -25,6 +25,9 @@ func (s *Server) health(ctx context.Context, r *request) (answer, error) {
 		Revision: h.Stamp.Revision, Epoch: h.Stamp.Epoch, AgeMs: milliseconds(h.Stamp.Age),
 		Keeper: keeper, Requests: s.Stats(),
 	}
+	if s.operations != nil {
+		reply.Operations = s.operations()
+	}
 	if s.tasks != nil {
 		reply.Tasks = s.tasks()
 	}

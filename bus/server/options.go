@@ -48,6 +48,8 @@ type options struct {
 	obs    *Observer
 	tasks  func() []bus.Task
 	keeper func() *bus.Keeper
+
+	operations func() []bus.Operation
 }
 
 type optionFunc func(*options)
@@ -62,6 +64,12 @@ func WithObserver(obs *Observer) Option { return optionFunc(func(o *options) { o
 
 // WithTasks has the health reply show the tasks that f returns. f must not block.
 func WithTasks(f func() []bus.Task) Option { return optionFunc(func(o *options) { o.tasks = f }) }
+
+// WithOperations has the health reply, and NATS's statistics of the service, show what f
+// returns. f must not block.
+func WithOperations(f func() []bus.Operation) Option {
+	return optionFunc(func(o *options) { o.operations = f })
+}
 
 // WithKeeper has the health reply show the keeper that f returns; nil if none is known,
 // which is a problem. f must not block.

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go/micro"
@@ -35,6 +36,9 @@ type endpointData struct {
 	Failed      int64 `json:"failed"`
 	Refused     int64 `json:"refused"`
 	Misdirected int64 `json:"misdirected"`
+
+	// Backend is what the backend was asked through this endpoint and others of its kind.
+	Backend *bus.Operation `json:"backend,omitempty"`
 }
 
 func (s *Server) endpointData(of *micro.Endpoint) any {
@@ -43,7 +47,23 @@ func (s *Server) endpointData(of *micro.Endpoint) any {
 			return endpointData{
 				Answered: e.stats.answered.Load(), Failed: e.stats.failed.Load(),
 				Refused: e.stats.refused.Load(), Misdirected: e.stats.misdirected.Load(),
+				Backend: s.operation(e.name),
 			}
+		}
+	}
+	return nil
+}
+
+// operation returns what the backend was asked of an endpoint's kind, nil if nothing or
+// unknown.
+func (s *Server) operation(endpoint string) *bus.Operation {
+	if s.operations == nil {
+		return nil
+	}
+	name, _, _ := strings.Cut(endpoint, "-") // list-namespace is a list
+	for _, o := range s.operations() {
+		if o.Name == name {
+			return &o
 		}
 	}
 	return nil

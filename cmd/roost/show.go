@@ -149,15 +149,30 @@ func writeHealth(w io.Writer, h *bus.HealthReply) error {
 	}
 	c.add("requests", fmt.Sprintf("%d answered, %d failed, %d refused, %d of %d in flight",
 		h.Requests.Answered, h.Requests.Failed, h.Requests.Refused, h.Requests.InFlight, h.Requests.Limit))
-	if err := c.write(w); err != nil || len(h.Tasks) == 0 {
+	if err := c.write(w); err != nil {
 		return err
 	}
-	if _, err := fmt.Fprintln(w); err != nil {
-		return err
+	operations := table{headings: []string{"OPERATION", "COUNT", "REFUSED", "FAILED", "P50 US", "P99 US", "MAX US"}}
+	for _, o := range h.Operations {
+		operations.add(o.Name, decimal(o.Count), decimal(o.Refused), decimal(o.Failed),
+			decimal(o.P50Us), decimal(o.P99Us), decimal(o.MaxUs))
 	}
-	t := table{headings: []string{"TASK", "STATE", "RESTARTS", "LAST ERROR"}, flexible: []int{3}}
+	tasks := table{headings: []string{"TASK", "STATE", "RESTARTS", "LAST ERROR"}, flexible: []int{3}}
 	for _, task := range h.Tasks {
-		t.add(task.Name, task.State, strconv.Itoa(task.Restarts), task.Error)
+		tasks.add(task.Name, task.State, decimal(task.Restarts), task.Error)
 	}
-	return t.write(w, terminalWidth(w))
+	for _, t := range []table{operations, tasks} {
+		if len(t.rows) == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintln(w); err != nil {
+			return err
+		}
+		if err := t.write(w, terminalWidth(w)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+func decimal[T ~int | ~int64 | ~uint64](n T) string { return fmt.Sprintf("%d", n) }

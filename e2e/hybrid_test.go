@@ -24,46 +24,61 @@ import (
 	"github.com/roostbus/roost/kvstore/natskv"
 )
 
-// hybridNode is a node's backend on a bucket, without a bus.
-type hybridNode struct {
-	*hybrid.Backend
+// bucketNode is a node's backend on a bucket, without a bus.
+type bucketNode struct {
+	backend.Backend
 	bucket string
 }
 
 var buckets atomic.Int64
 
+// readyBackend is a backend that has to be waited for.
+type readyBackend interface {
+	backend.Backend
+	Ready(ctx context.Context) error
+}
+
 // startHybrid runs a hybrid on a bucket, "" for one of its own, and waits until it answers.
-func startHybrid(t testing.TB, nc *nats.Conn, bucketName string, live backend.Liveness) *hybridNode {
+func startHybrid(t *testing.T, nc *nats.Conn, bucketName string, live backend.Liveness) *bucketNode {
+	t.Helper()
+	return startOnBucket(t, nc, bucketName, live, func(s kvstore.Store, tail *kvstore.Tail, g *epoch.Guard, l backend.Liveness) readyBackend {
+		return hybrid.New(s, tail, g, l)
+	})
+}
+
+// startOnBucket is startHybrid for whatever backend is made.
+func startOnBucket(t testing.TB, nc *nats.Conn, bucketName string, live backend.Liveness,
+	made func(kvstore.Store, *kvstore.Tail, *epoch.Guard, backend.Liveness) readyBackend, change ...func(*natskv.Config),
+) *bucketNode {
 	t.Helper()
 	if bucketName == "" {
-		bucketName = fmt.Sprintf("hybrid-%d", buckets.Add(1))
+		bucketName = fmt.Sprintf("bucket-%d", buckets.Add(1))
 	}
-	store := openStore(t, nc, bucket(func(c *natskv.Config) {
+	store := openStore(t, nc, bucket(append([]func(*natskv.Config){func(c *natskv.Config) {
 		c.Bucket, c.Node = bucketName, fmt.Sprintf("n%d", buckets.Add(1))
-	}))
+	}}, change...)...))
 	guard, err := epoch.NewGuard(store, epoch.Forgetful())
 	if err != nil {
 		t.Fatal(err)
 	}
 	tail := kvstore.NewTail(store)
 	tail.Subscribe(epoch.Key, guard)
-	n := &hybridNode{bucket: bucketName}
-	n.Backend = hybrid.New(store, tail, guard, durabletest.NewLeases(live, store, tail))
+	b := made(store, tail, guard, durabletest.NewLeases(live, store, tail))
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = tail.Run(ctx) })
 	tasks.Go(func() { _ = guard.Run(ctx) })
 	t.Cleanup(func() {
-		_ = n.Close()
+		_ = b.Close()
 		cancel()
 		tasks.Wait()
 	})
 	ready, end := context.WithTimeout(ctx, time.Minute)
 	defer end()
-	if err := n.Ready(ready); err != nil {
+	if err := b.Ready(ready); err != nil {
 		t.Fatal(err)
 	}
-	return n
+	return &bucketNode{Backend: b, bucket: bucketName}
 }
 
 // TestHybridKeepsTheContractOnJetStream shows R9 for the backend that a node uses.
@@ -71,12 +86,13 @@ func TestHybridKeepsTheContractOnJetStream(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
 	backendtest.Run(t, backendtest.Profile{}, func(t *testing.T, live backend.Liveness) backend.Backend {
-		return startHybrid(t, srv.Connect(t), "", live)
+		t.Helper()
+		return startHybrid(t, srv.Connect(t), "", live).Backend
 	})
 }
 
 // instances returns the instances of every service that a linearizable list shows.
-func (n *hybridNode) instances(ctx context.Context) ([]string, backend.Stamp, error) {
+func (n *bucketNode) instances(ctx context.Context) ([]string, backend.Stamp, error) {
 	all := []string{}
 	q := backend.Query{Read: backend.Read{Consistency: backend.Linearizable}}
 	_, stamp, err := n.List(ctx, q)
@@ -95,7 +111,7 @@ func (n *hybridNode) instances(ctx context.Context) ([]string, backend.Stamp, er
 
 // shows waits until n shows exactly these instances in an epoch above the given one. In
 // between n may be unavailable, and must never show anything but before or want.
-func (n *hybridNode) shows(t *testing.T, above backend.Epoch, before, want []string) backend.Epoch {
+func (n *bucketNode) shows(t *testing.T, above backend.Epoch, before, want []string) backend.Epoch {
 	t.Helper()
 	var epoch backend.Epoch
 	natstest.Await(t, fmt.Sprintf("%v in an epoch above %d", want, above), func() bool {
@@ -120,7 +136,7 @@ func (n *hybridNode) shows(t *testing.T, above backend.Epoch, before, want []str
 	return epoch
 }
 
-func (n *hybridNode) register(t testing.TB, name string) backend.Registration {
+func (n *bucketNode) register(t *testing.T, name string) backend.Registration {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
@@ -239,7 +255,7 @@ func TestTwoNodesOnOneBucketSeeTheSame(t *testing.T) {
 	a := startHybrid(t, srv.Connect(t), "", backend.Nobody)
 	b := startHybrid(t, srv.Connect(t), a.bucket, backend.Nobody)
 	var writers sync.WaitGroup
-	for i, n := range []*hybridNode{a, b} {
+	for i, n := range []*bucketNode{a, b} {
 		writers.Go(func() {
 			for j := range 100 {
 				r, stamp, err := n.Register(t.Context(), payments(fmt.Sprintf("%d-%03d", i, j)), backend.Write{})
@@ -247,7 +263,7 @@ func TestTwoNodesOnOneBucketSeeTheSame(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				other := []*hybridNode{b, a}[i]
+				other := []*bucketNode{b, a}[i]
 				got, _, err := other.Lookup(t.Context(), r.Key, backend.Read{MinRevision: stamp.Revision, Epoch: stamp.Epoch})
 				if err != nil || got.Revision != r.Revision {
 					t.Errorf("the other node shows %s at %d, %v; want %d", r.Key, got.Revision, err, r.Revision)
@@ -256,7 +272,7 @@ func TestTwoNodesOnOneBucketSeeTheSame(t *testing.T) {
 		})
 	}
 	writers.Wait()
-	show := func(n *hybridNode) string {
+	show := func(n *bucketNode) string {
 		var all []string
 		for r, err := range backend.All(t.Context(), n, backend.Query{Read: backend.Read{Consistency: backend.Linearizable}}) {
 			if err != nil {

@@ -23,9 +23,11 @@ const forgedKey = "$KV.roost_v1.event.default.orders.i-666"
 // by whatever reply subject or stream.
 var attacks = []attack{
 	{"WritesTheBucket", forgesARecord(func(t *testing.T, _ *ground, c *nats.Conn) {
+		t.Helper()
 		publish(t, c, nats.NewMsg(forgedKey))
 	})},
 	{"PurgesAKeyWithARollup", func(t *testing.T, g *ground, c *nats.Conn) func() bool {
+		t.Helper()
 		m := nats.NewMsg(theKey)
 		m.Header.Set("Nats-Rollup", "sub")
 		m.Header.Set("KV-Operation", "PURGE")

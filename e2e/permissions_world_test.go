@@ -33,11 +33,11 @@ type ground struct {
 
 const bucketStream = "KV_roost_v1"
 
-func subjects(t testing.TB) bus.Subjects {
-	t.Helper()
+func subjects(tb testing.TB) bus.Subjects {
+	tb.Helper()
 	s, err := bus.NewSubjects(bus.DefaultPrefix)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return s
 }

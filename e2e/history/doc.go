@@ -1,0 +1,10 @@
+// Package history records what concurrent clients asked of a registry and what they were
+// answered, and decides whether one registration behind every key explains it: a history
+// that is linearizable.
+//
+//	h := history.New()
+//	h.Do(client, history.Ask{Kind: history.Lookup, Key: "a"}, func() history.Answer { … })
+//	for _, violation := range history.Check(h.Records(), time.Minute) { … }
+//
+// The decision is package porcupine's. The model of a registration is this package's.
+package history

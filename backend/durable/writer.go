@@ -29,12 +29,13 @@ type Writer struct {
 	source Source
 	live   backend.Liveness
 	room   *room
+	turns  *turns
 }
 
 // NewWriter returns a Writer to store that learns from source who is registered, and from
 // live who lives.
 func NewWriter(store kvstore.Store, source Source, live backend.Liveness) *Writer {
-	return &Writer{store: store, source: source, live: live, room: newRoom()}
+	return &Writer{store: store, source: source, live: live, room: newRoom(), turns: newTurns()}
 }
 
 // decision is the part of a write that depends on the state of its key.
@@ -104,21 +105,34 @@ func (w *Writer) do(ctx context.Context, key backend.Key, by backend.Write, deci
 		return rules.Outcome{}, backend.Stamp{}, err
 	}
 	operation := operationOf(by)
+	var mine *turn // while this write is the one to be made
+	defer func() { w.turns.give(key, mine) }()
 	for confirmed := false; ; {
 		o, err := w.judge(ctx, state, by, decide)
 		if err != nil || o.Action == rules.Keep {
 			if confirmed || errors.Is(err, backend.ErrUnavailable) {
 				return o, stampOf(o, state), err
 			}
-			confirmed = true
+			w.turns.give(key, mine) // others need not wait for the confirmation
+			mine, confirmed = nil, true
 			if state, err = w.confirm(ctx, key); err != nil {
 				return rules.Outcome{}, backend.Stamp{}, err
 			}
 			continue
 		}
+		if mine == nil {
+			if mine, err = w.turns.take(ctx, key); err != nil {
+				return rules.Outcome{}, backend.Stamp{}, err
+			}
+			if mine.newer(state) {
+				state, confirmed = mine.left, false
+				continue
+			}
+		}
 		revision, err := w.store.Write(ctx, writeOf(key, state.Revision, o, operation))
 		if err == nil {
 			o = done(o, backend.Revision(revision))
+			mine.left = w.after(o, by, backend.Revision(revision), state.Epoch)
 			return o, backend.Stamp{Revision: backend.Revision(revision), Epoch: state.Epoch}, nil
 		}
 		if !errors.Is(err, kvstore.ErrConflict) {
@@ -128,6 +142,12 @@ func (w *Writer) do(ctx context.Context, key backend.Key, by backend.Write, deci
 			return rules.Outcome{}, backend.Stamp{}, err
 		}
 	}
+}
+
+// after returns the state that the write of o by by has left at revision.
+func (w *Writer) after(o rules.Outcome, by backend.Write, revision backend.Revision, epoch backend.Epoch) rules.State {
+	r := Record{Registration: o.Registration, Removed: o.Action == rules.Remove, Operation: by.ID, Revision: revision}
+	return r.State(w.live, epoch)
 }
 
 // judge is decide, after the lease of the write has been looked at. A repeat of what was

@@ -65,6 +65,9 @@ func (s *session) show(write func(io.Writer) error) error {
 // with connects and runs f within the timeout. In JSON mode every reply that f brings
 // about is printed as it came, the failed one included.
 func (p *program) with(cmd *cobra.Command, c *connection, f func(ctx context.Context, s *session) error) error {
+	if c.Timeout <= 0 {
+		return usagef("--timeout %v: must be positive", c.Timeout)
+	}
 	server, auth, err := c.resolve(p.environ)
 	if err != nil {
 		return err

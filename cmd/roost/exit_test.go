@@ -35,6 +35,7 @@ func TestEveryFailureHasItsExitCodeAndOneLine(t *testing.T) {
 		{[]string{"register", "orders/i-1", "--permanent", "--endpoint", "a=1", "--endpoint", "a=2"}, exitUsage, "twice"},
 		{[]string{"register", "orders", "--unique", "--instance", "x", "--permanent"}, exitUsage, "--unique"},
 		{[]string{"update", "orders/i-1"}, exitUsage, "nothing to change"},
+		{[]string{"list", "--timeout", "0s"}, exitUsage, "--timeout 0s"},
 		{[]string{"update", "orders", "--status", "up"}, exitUsage, "names a service"},
 		{[]string{"list", "--status", "sideways"}, exitUsage, "sideways"},
 		{[]string{"list", "--filter", "metadata."}, exitUsage, "filter"},

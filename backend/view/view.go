@@ -167,6 +167,8 @@ func (v *View) Lookup(key backend.Key) (*backend.Registration, backend.Stamp) {
 	stamp := c.stamp()
 	if r := c.table.get(&key); r != nil {
 		if held := r.version.Load(); !held.gone {
+			// Changes become visible one by one, in order, before the revision moves on.
+			stamp.Revision = max(stamp.Revision, held.shown)
 			return &held.Registration, stamp
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -13,7 +15,19 @@ import (
 type logger struct {
 	log   *slog.Logger
 	fatal chan string // the first message after which the server does not go on
+
+	// Clients cause most warnings, and any of them can cause as many as it likes.
+	mu      sync.Mutex
+	since   time.Time // when the present stretch began
+	said    int       // warnings in it
+	dropped int       // warnings not logged since the last one that was
 }
+
+// At most maxWarnings are logged in a stretch of warningStretch.
+const (
+	warningStretch = 10 * time.Second
+	maxWarnings    = 20
+)
 
 var _ server.Logger = (*logger)(nil)
 
@@ -29,11 +43,37 @@ func (l *logger) say(level slog.Level, format string, args []any) {
 func (l *logger) Noticef(format string, args ...any) { l.say(slog.LevelDebug, format, args) }
 func (l *logger) Debugf(format string, args ...any)  { l.say(slog.LevelDebug, format, args) }
 func (l *logger) Tracef(format string, args ...any)  { l.say(slog.LevelDebug, format, args) }
-func (l *logger) Warnf(format string, args ...any)   { l.say(slog.LevelWarn, format, args) }
+func (l *logger) Warnf(format string, args ...any)   { l.warn(format, args) }
 
 // Errorf logs a warning: most of the server's errors are a client's, a denied publish
 // among them.
-func (l *logger) Errorf(format string, args ...any) { l.say(slog.LevelWarn, format, args) }
+func (l *logger) Errorf(format string, args ...any) { l.warn(format, args) }
+
+func (l *logger) warn(format string, args []any) {
+	dropped, allowed := l.allow(time.Now())
+	if dropped > 0 {
+		l.log.LogAttrs(context.Background(), slog.LevelWarn, "nats server said more than is logged", slog.Int("dropped", dropped))
+	}
+	if allowed {
+		l.say(slog.LevelWarn, format, args)
+	}
+}
+
+// allow reports whether a warning may be logged at now, and how many were not before it.
+func (l *logger) allow(now time.Time) (dropped int, allowed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if now.Sub(l.since) >= warningStretch {
+		l.since, l.said = now, 0
+	}
+	if l.said == maxWarnings {
+		l.dropped++
+		return 0, false
+	}
+	l.said++
+	dropped, l.dropped = l.dropped, 0
+	return dropped, true
+}
 
 // Fatalf logs and remembers; the server stops starting, and the process does not end here.
 func (l *logger) Fatalf(format string, args ...any) {

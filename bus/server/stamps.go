@@ -41,6 +41,7 @@ func (s *stamps) ofRead(stamp backend.Stamp) nats.Header {
 
 // ofWrite returns the headers of a successful reply to a write. They must not be changed.
 func (s *stamps) ofWrite(stamp backend.Stamp) nats.Header {
+	stamp = s.orSeen(stamp)
 	stamp.Age = 0
 	if last := s.write.Load(); last != nil && last.stamp == stamp {
 		return last.header
@@ -55,16 +56,20 @@ func (s *stamps) ofWrite(stamp backend.Stamp) nats.Header {
 // failure has none: what this node has seen so far is said then.
 func (s *stamps) ofFailure(stamp backend.Stamp, read bool) nats.Header {
 	header := make(nats.Header, 5)
-	if stamp == (backend.Stamp{}) {
-		if seen := s.seen.Load(); seen != nil {
-			stamp = *seen
-		}
-	} else if read {
+	if read && stamp != (backend.Stamp{}) {
 		s.saw(stamp)
 		header[bus.HeaderAge] = []string{strconv.FormatInt(milliseconds(stamp.Age), 10)}
 	}
-	stampHeader(header, stamp)
+	stampHeader(header, s.orSeen(stamp))
 	return header
+}
+
+// orSeen returns stamp, or what this node has seen where stamp says nothing.
+func (s *stamps) orSeen(stamp backend.Stamp) backend.Stamp {
+	if seen := s.seen.Load(); seen != nil && stamp.Revision == 0 {
+		return *seen
+	}
+	return stamp
 }
 
 func stampHeader(h nats.Header, stamp backend.Stamp) {

@@ -13,7 +13,7 @@ func TestTheClientKeepsTheContractOverTheBus(t *testing.T) {
 	t.Parallel()
 	srv := natstest.Start(t)
 	excused := backendtest.Profile{
-		NoLeases: true, NoReasons: true, BriefBatches: true, NoPast: true, NoFilteredWatch: true,
+		NoLeases: true, NoReasons: true, BriefBatches: true,
 	}
 	backendtest.Run(t, excused, func(t *testing.T, _ backend.Liveness) backend.Backend {
 		t.Helper()

@@ -25,14 +25,6 @@ type Profile struct {
 	// BriefBatches excuses a backend that answers a batch with keys and revisions, and
 	// takes an atomic batch and one that is not for two requests, like the wire.
 	BriefBatches bool
-
-	// NoPast excuses a backend that can watch only from the newest revision on. It owes
-	// ErrCompacted for an earlier one, and begins a watch when Watch is called.
-	NoPast bool
-
-	// NoFilteredWatch excuses a backend that cannot watch with a filter. It owes
-	// ErrInvalid instead.
-	NoFilteredWatch bool
 }
 
 // Run checks the contract against fresh, empty backends made by open. A backend asks live

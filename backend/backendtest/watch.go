@@ -58,11 +58,7 @@ func watchSince(t *testing.T, s subject) {
 	c, last := s.register(t, instance("payments", "c"), backend.Write{})
 	want := map[backend.Key]backend.Revision{a.Key: a.Revision, b.Key: removal.Revision, c.Key: c.Revision}
 
-	w := s.watchAfter(t, backend.Query{Scope: scope("payments"), Read: backend.Read{Epoch: stamp.Epoch}}, stamp.Revision)
-	if s.profile.NoPast {
-		fails(t, "Watch", w.wait(t), backend.ErrCompacted)
-		return
-	}
+	w := s.watch(t, backend.Query{Scope: scope("payments"), Read: backend.Read{Epoch: stamp.Epoch}}, stamp.Revision)
 	newest := stamp.Revision
 	told := map[backend.Revision]bool{}
 	gap := false
@@ -182,15 +178,12 @@ func watchConverges(t *testing.T, s subject) {
 
 func watchAnotherEpoch(t *testing.T, s subject) {
 	_, stamp := s.register(t, instance("payments", "i-1"), backend.Write{})
-	w := s.watchAfter(t, backend.Query{Read: backend.Read{Epoch: stamp.Epoch + 1}}, stamp.Revision)
+	w := s.watch(t, backend.Query{Read: backend.Read{Epoch: stamp.Epoch + 1}}, stamp.Revision)
 	fails(t, "Watch", w.wait(t), backend.ErrCompacted)
 }
 
 func watchStopsEarly(t *testing.T, s subject) {
 	_, stamp := s.register(t, instance("payments", "anchor"), backend.Write{})
-	if s.profile.NoPast {
-		stamp.Revision = 0
-	}
 	changes := s.Watch(patient(t), backend.Query{Scope: scope("payments")}, stamp.Revision)
 	for i := range 3 {
 		_, _ = s.register(t, instance("payments", fmt.Sprint(i)), backend.Write{})

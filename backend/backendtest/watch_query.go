@@ -44,11 +44,6 @@ func watchWhere(t *testing.T, s subject) {
 }
 
 func watchFilter(t *testing.T, s subject) {
-	if s.profile.NoFilteredWatch {
-		w := s.watch(t, backend.Query{Filter: "weight > 0"}, 0)
-		fails(t, "Watch with a filter", w.wait(t), backend.ErrInvalid)
-		return
-	}
 	s.unmatches(t, backend.Query{Filter: "metadata.n > 3 && weight > 0"},
 		func(r *backend.Registration) { r.Metadata = `{"n":4}` },
 		func(r *backend.Registration) { r.Metadata, r.Weight = `{"n":4}`, 0 })

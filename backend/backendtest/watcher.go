@@ -15,18 +15,8 @@ type watcher struct {
 	cancel context.CancelFunc
 }
 
-// watch starts watching at since, the newest revision. Events wait until they are asked
-// for.
+// watch starts watching at since. Events wait until they are asked for.
 func (s subject) watch(t *testing.T, q backend.Query, since backend.Revision) *watcher {
-	t.Helper()
-	if s.profile.NoPast {
-		since = 0 // some backends make revisions of their own
-	}
-	return s.watchAfter(t, q, since)
-}
-
-// watchAfter is watch where since may be any revision.
-func (s subject) watchAfter(t *testing.T, q backend.Query, since backend.Revision) *watcher {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &watcher{events: make(chan backend.Event), ended: make(chan error, 1), cancel: cancel}

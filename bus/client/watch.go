@@ -5,47 +5,33 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"github.com/roostbus/roost/backend"
-)
-
-const (
-	// eventBuffer is how many events wait for a slow consumer before the newest state
-	// replaces them.
-	eventBuffer = 8192
-
-	// relisting is how often a watch that has heard of no trouble makes sure.
-	relisting = 5 * time.Minute
+	"github.com/roostbus/roost/bus/client/follow"
 )
 
 // Watch implements backend.Backend with the events that the registry publishes, which
-// are published at most once, and lists that repair what is lost. It is exact in this
-// sense: what it yields, in order, leads from the state at the beginning to the
-// registry's state, with the keys in the order of their own changes, never back, and
-// with nothing left that is gone. A Gap is yielded before the newest state of what
-// changed wherever single changes may have been lost: after a reconnect, a consumer
-// slower than the changes by some thousands, or an event that was never delivered. A
-// change whose event is lost and whose key is not changed again shows within minutes.
-// While the registry or NATS is away the watch waits.
+// are published at most once, and lists that repair what is lost, by the rule of package
+// follow. What it yields, in order, leads to the registry's state, with the changes of a
+// key in their order and never back. A Gap is yielded before the newest state of what
+// changed wherever single changes may be missing: between since and the beginning, after
+// a reconnect, where the consumer was slower than the changes by some thousands, or where
+// an event was lost. A loss that no later event of the key shows is repaired at the next
+// feed of the keeper's beacon, or within minutes. While the registry or NATS is away the
+// watch waits.
 //
-// It keeps everything in q's scope in memory, because it looks at Where and Status
-// itself. It cannot look at a Filter, which is ErrInvalid: watch without one, and list
-// with it.
+// Of what was removed and is told behind a Gap, Registration has the Key alone.
 //
 // A watch begins with the call of Watch, which therefore waits for the registry as a read
 // does, and holds a subscription from then on: range over what it returns, or end ctx.
+// since 0 begins at what is acknowledged by then. ErrCompacted ends a watch also where
+// the registry's store begins a new epoch.
 //
-// since 0 begins at what is acknowledged by then. Another since is served if nothing has
-// changed after it in the whole registry when the watch begins; else it is ErrCompacted:
-// the changes since then are not to be had. So is a second range, unless nothing has
-// changed since the first began.
+// A Filter is judged by the registry, at the price of a list for what changes in q's
+// scope.
 func (c *Client) Watch(ctx context.Context, q Query, since Revision) iter.Seq2[Event, error] {
 	under, w, err := c.watch(ctx, q, since)
 	var ranged atomic.Bool
@@ -82,15 +68,14 @@ var errStopped = errors.New("the consumer has stopped")
 
 // watch is one watch under way. After it has begun it lives in its consumer's goroutine.
 type watch struct {
-	c        *Client
-	yield    func(Event) bool
-	events   chan *nats.Msg
-	status   chan nats.Status
-	sub      *nats.Subscription
-	dropped  int
-	begun    Revision
-	follower follower
-	stop     func() // idempotent
+	*ear
+
+	query Query // what is watched
+	lists Query // what is listed: where events can be judged here, all of the scope
+	yield func(Event) bool
+	begun Revision
+	first []Event
+	stop  func() // idempotent
 }
 
 // watch begins a watch. The context that it returns ends with ctx and with Close, and
@@ -99,32 +84,22 @@ func (c *Client) watch(ctx context.Context, q Query, since Revision) (context.Co
 	if err := q.Validate(); err != nil {
 		return nil, nil, err
 	}
-	if q.Filter != "" {
-		return nil, nil, backend.Invalid("filter", "cannot be watched from a client; use where and status, or list with it")
-	}
 	ctx, end, err := c.begin(ctx, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &watch{
-		c:      c,
-		events: make(chan *nats.Msg, eventBuffer),
-		status: c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED),
-		follower: follower{
-			query:   q,
-			held:    make(map[backend.Key]*backend.Registration),
-			removed: make(map[backend.Key]backend.Revision),
-		},
+	w := &watch{query: q, lists: Query{Scope: q.Scope}}
+	if q.Filter != "" {
+		w.lists = Query{Scope: q.Scope, Where: q.Where, Filter: q.Filter, Status: q.Status}
+	}
+	if w.ear, err = c.listen(ctx, q.Scope, relisting, eventBuffer); err != nil {
+		end()
+		return nil, nil, err
 	}
 	w.stop = sync.OnceFunc(func() {
 		end()
-		c.nc.RemoveStatusListener(w.status)
-		w.unsubscribe()
+		w.close()
 	})
-	if err := w.subscribe(ctx); err != nil {
-		w.stop()
-		return nil, nil, err
-	}
 	if err := w.start(ctx, since); err != nil {
 		w.stop()
 		return nil, nil, err
@@ -133,24 +108,67 @@ func (c *Client) watch(ctx context.Context, q Query, since Revision) (context.Co
 	return ctx, w, nil
 }
 
-func (w *watch) run(ctx context.Context) error {
-	timer := time.NewTimer(jittered(relisting))
-	defer timer.Stop()
-	for {
-		var err error
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case now, open := <-w.status:
-			if now == nats.CLOSED || !open {
-				return backend.ErrClosed
+// start finds where the watch begins, and what has changed since. What is acknowledged
+// by now is no news, and the subscription is older than that.
+func (w *watch) start(ctx context.Context, since Revision) error {
+	q := w.lists
+	q.Read = Read{Consistency: backend.Linearizable}
+	if since == 0 {
+		if q.Filter != "" { // a filter that cannot be read is to be told now
+			q.Limit = 1
+			if _, _, err := w.c.list(ctx, q); err != nil {
+				return err
 			}
-			err = w.relist(ctx, 0, true)
-		case <-timer.C:
-			err = w.relist(ctx, 0, false)
-			timer.Reset(jittered(relisting))
-		case m := <-w.events:
-			err = w.hear(ctx, m)
+		}
+		_, stamp, err := w.c.Count(ctx, Query{Scope: q.Scope, Read: q.Read})
+		if err != nil {
+			return err
+		}
+		w.begun = stamp.Revision
+		w.follow(stamp)
+		return nil
+	}
+	q.Since, q.Epoch = &since, w.query.Epoch
+	answer, err := w.c.pages(ctx, q)
+	if err != nil {
+		return err
+	}
+	w.begun = since
+	w.follow(backend.Stamp{Revision: since, Epoch: answer.Stamp.Epoch})
+	answer.Request, _ = w.rule.Wanted()
+	w.first = w.news(answer, nil)
+	return nil
+}
+
+func (w *watch) follow(from Stamp) {
+	w.rule = follow.Continue(from)
+	if w.query.Filter != "" {
+		w.rule.JudgedByLists()
+	}
+}
+
+func (w *watch) run(ctx context.Context) error {
+	if err := w.tell(w.first); err != nil {
+		return err
+	}
+	w.first = nil
+	for {
+		if err := w.relist(ctx, nil); err != nil {
+			return err
+		}
+		e, heard, err := w.next(ctx, nil)
+		if err != nil {
+			return err
+		}
+		if !heard {
+			continue
+		}
+		switch w.ask(&e) {
+		case follow.Apply:
+			err = w.tell([]Event{w.judged(e)})
+		case follow.List:
+			err = w.relist(ctx, w.batch(e))
+		case follow.Ignore:
 		}
 		if err != nil {
 			return err
@@ -158,84 +176,103 @@ func (w *watch) run(ctx context.Context) error {
 	}
 }
 
-func jittered(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5) }
+// batch returns e and, where lists judge, all other news that waits behind it: one list
+// serves them all.
+func (w *watch) batch(e Event) []Event {
+	news := []Event{e}
+	for w.query.Filter != "" && len(news) < eventBuffer {
+		e, heard, err := w.waiting()
+		if err != nil || !heard {
+			break
+		}
+		if w.ask(&e) == follow.List {
+			news = append(news, e)
+		}
+	}
+	return news
+}
 
-// subscribe waits for a connection, because on one that buffers nothing there is no
-// subscribing while it is away.
-func (w *watch) subscribe(ctx context.Context) error {
-	var pause backoff
+// relist makes the lists that the rule wants, and tells what they show. heard are the
+// events that led to it.
+func (w *watch) relist(ctx context.Context, heard []Event) error {
 	for {
-		sub, err := w.c.nc.ChanSubscribe(w.c.subjects.Events(w.follower.query.Scope), w.events)
+		r, want := w.rule.Wanted()
 		switch {
-		case err == nil:
-			w.sub = sub
+		case !want:
 			return nil
-		case w.c.nc.IsClosed() || w.c.nc.IsDraining():
-			return fmt.Errorf("%w: %w", backend.ErrClosed, err)
-		case !pause.wait(ctx):
+		case r.Afresh:
+			return fmt.Errorf("%w: revisions have begun anew", backend.ErrCompacted)
+		}
+		answer, err := w.list(ctx, r, w.lists)
+		if errors.Is(err, backend.ErrUnavailable) && !errors.Is(err, backend.ErrClosed) && ctx.Err() == nil {
+			if !sleep(ctx, jittered(lastPause)) {
+				return context.Cause(ctx)
+			}
+			continue
+		}
+		if err != nil {
 			return err
 		}
-	}
-}
-
-func (w *watch) unsubscribe() {
-	if w.sub == nil {
-		return
-	}
-	if err := w.sub.Unsubscribe(); err != nil && !w.c.nc.IsClosed() {
-		w.c.log.Warn("watch not unsubscribed", slog.String("subject", w.sub.Subject), slog.Any("err", err))
-	}
-}
-
-// start lists what the watch begins with.
-func (w *watch) start(ctx context.Context, since Revision) error {
-	q := &w.follower.query
-	read := Read{Consistency: backend.Linearizable} // what is acknowledged is no news
-	if since != 0 {
-		read = Read{MinRevision: since, Epoch: q.Epoch}
-	}
-	list, stamp, err := w.list(ctx, read)
-	if err != nil {
-		return err
-	}
-	if since != 0 && stamp.Revision != since {
-		return fmt.Errorf("%w: the registry is at revision %d, and what changed after %d is not to be had",
-			backend.ErrCompacted, stamp.Revision, since)
-	}
-	w.begun = stamp.Revision
-	w.follower.epoch = stamp.Epoch
-	w.follower.merge(list, stamp)
-	return nil
-}
-
-// hear takes in one event.
-func (w *watch) hear(ctx context.Context, m *nats.Msg) error {
-	if w.slow() || w.c.seen.now().epoch > w.follower.epoch {
-		if err := w.relist(ctx, 0, true); err != nil {
+		if err := w.tell(w.news(answer, heard)); err != nil {
 			return err
 		}
+		heard = nil
 	}
-	e, err := parseEvent(w.c.subjects, m)
-	if err != nil {
-		w.c.log.Warn("event cannot be read", slog.String("subject", m.Subject), slog.Any("err", err))
-		return w.relist(ctx, 0, true)
-	}
-	e, verdict := w.follower.apply(e)
-	switch {
-	case verdict == missing:
-		return w.relist(ctx, e.Revision, true)
-	case verdict == news && !w.yield(e):
-		return errStopped
-	}
-	return nil
 }
 
-// slow reports whether events were dropped since it was last asked.
-func (w *watch) slow() bool {
-	dropped, err := w.sub.Dropped()
-	if err != nil || dropped == w.dropped {
-		return false
+// news merges an answer and returns what it shows, behind a Gap unless heard has every
+// single change.
+func (w *watch) news(answer follow.Answer, heard []Event) []Event {
+	before := w.rule.Stamp()
+	o := w.rule.Merge(answer, nil, time.Now())
+	if len(o.Take)+len(o.Drop) == 0 {
+		return nil
 	}
-	w.dropped = dropped
-	return true
+	single := make(map[Revision]*Event, len(heard))
+	for i := range heard {
+		single[heard[i].Revision] = &heard[i]
+	}
+	whole := w.query.Filter != "" && len(heard) == len(o.Take)+len(o.Drop)
+	events := make([]Event, 0, len(o.Take)+len(o.Drop)+1)
+	events = append(events, Event{Kind: backend.Gap, Revision: before.Revision})
+	add := func(shown Event) {
+		if e := single[shown.Revision]; e != nil && e.Registration.Key == shown.Registration.Key {
+			whole = whole && e.Previous <= before.Revision
+			if shown.Kind == backend.Unmatched {
+				e.Kind = backend.Unmatched
+			}
+			shown = *e
+		} else {
+			whole = false
+		}
+		events = append(events, w.judged(shown))
+	}
+	for _, r := range o.Take {
+		add(Event{Kind: kindOf(r), Registration: r, Revision: r.Revision})
+	}
+	for _, r := range o.Drop {
+		add(Event{Kind: kindOfRemoval(r.Reason), Reason: r.Reason, Registration: &Registration{Key: r.Key}, Revision: r.Revision})
+	}
+	ordered(events[1:])
+	if whole {
+		return events[1:]
+	}
+	return events
+}
+
+// judged returns e as the query sees it.
+func (w *watch) judged(e Event) Event {
+	if w.query.Filter == "" && !e.Kind.Removes() && !w.query.MatchesPlain(e.Registration) {
+		e.Kind = backend.Unmatched
+	}
+	return e
+}
+
+func (w *watch) tell(events []Event) error {
+	for _, e := range events {
+		if !w.yield(e) {
+			return errStopped
+		}
+	}
+	return nil
 }

@@ -1,0 +1,232 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/bus/client/follow"
+)
+
+const (
+	// eventBuffer is how many events wait for a slow consumer before lists replace them.
+	eventBuffer = 8192
+
+	// relisting is how often a follower that has heard of no trouble makes sure.
+	relisting = 5 * time.Minute
+)
+
+// ear is what a follower hears: the events of a scope, beacons, and what becomes of the
+// connection. All but the first it tells the rule.
+type ear struct {
+	c       *Client
+	rule    *follow.Follower
+	again   time.Duration // how often to make sure
+	events  chan *nats.Msg
+	beacons chan *nats.Msg
+	status  chan nats.Status
+	subs    []*nats.Subscription // to events and beacons
+	dropped int
+	timer   *time.Timer
+	keeper  bus.Beacon // the newest
+	heard   func()     // called for every beacon; may be nil
+}
+
+// listen subscribes, waiting for a connection where there is none: on one that buffers
+// nothing there is no subscribing while it is away. Close the ear.
+func (c *Client) listen(ctx context.Context, scope Scope, again time.Duration, buffer int) (*ear, error) {
+	e := &ear{
+		c: c, again: again,
+		events:  make(chan *nats.Msg, buffer),
+		beacons: make(chan *nats.Msg, 16),
+		status:  c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED),
+		timer:   time.NewTimer(jittered(again)),
+	}
+	var err error
+	for _, to := range []struct {
+		subject string
+		channel chan *nats.Msg
+	}{{c.subjects.Events(scope), e.events}, {c.subjects.Beacon(), e.beacons}} {
+		if err == nil {
+			err = e.subscribe(ctx, to.subject, to.channel)
+		}
+	}
+	if err != nil {
+		e.close()
+		return nil, err
+	}
+	return e, nil
+}
+
+func (e *ear) subscribe(ctx context.Context, subject string, to chan *nats.Msg) error {
+	var pause backoff
+	for {
+		sub, err := e.c.nc.ChanSubscribe(subject, to)
+		switch {
+		case err == nil:
+			e.subs = append(e.subs, sub)
+			return nil
+		case e.c.nc.IsClosed() || e.c.nc.IsDraining():
+			return fmt.Errorf("%w: %w", backend.ErrClosed, err)
+		case !pause.wait(ctx):
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		}
+	}
+}
+
+func (e *ear) close() {
+	e.timer.Stop()
+	e.c.nc.RemoveStatusListener(e.status)
+	for _, sub := range e.subs {
+		if err := sub.Unsubscribe(); err != nil && !e.c.nc.IsClosed() {
+			e.c.log.Warn("not unsubscribed", slog.String("subject", sub.Subject), slog.Any("err", err))
+		}
+	}
+}
+
+// discard forgets the events that wait.
+func (e *ear) discard() {
+	for {
+		select {
+		case <-e.events:
+		default:
+			return
+		}
+	}
+}
+
+// next waits for something to hear. What is no event it tells the rule and returns false.
+// retry, if not nil, ends the waiting.
+func (e *ear) next(ctx context.Context, retry <-chan time.Time) (Event, bool, error) {
+	select {
+	case <-ctx.Done():
+		return Event{}, false, context.Cause(ctx)
+	case now, open := <-e.status:
+		if now == nats.CLOSED || !open {
+			return Event{}, false, backend.ErrClosed
+		}
+		e.rule.Reconnected()
+	case m := <-e.beacons:
+		e.beacon(m)
+	case <-e.timer.C:
+		e.rule.Doubt()
+		e.timer.Reset(jittered(e.again))
+	case <-retry:
+	case m := <-e.events:
+		return e.event(m)
+	}
+	return Event{}, false, nil
+}
+
+// waiting is next for an event that is there already.
+func (e *ear) waiting() (Event, bool, error) {
+	select {
+	case m := <-e.events:
+		return e.event(m)
+	default:
+		return Event{}, false, nil
+	}
+}
+
+func (e *ear) event(m *nats.Msg) (Event, bool, error) {
+	if e.slow() {
+		e.rule.Doubt()
+	}
+	e.rule.Epoch(e.c.seen.now().epoch)
+	event, err := parseEvent(e.c.subjects, m)
+	if err != nil {
+		e.c.log.Warn("event cannot be read", slog.String("subject", m.Subject), slog.Any("err", err))
+		e.rule.Doubt()
+		return Event{}, false, nil // the list that the doubt brings about repairs it
+	}
+	return event, true, nil
+}
+
+// slow reports whether events were dropped since it was last asked.
+func (e *ear) slow() bool {
+	dropped, err := e.subs[0].Dropped()
+	if err != nil || dropped == e.dropped {
+		return false
+	}
+	e.dropped = dropped
+	return true
+}
+
+func (e *ear) beacon(m *nats.Msg) {
+	var b bus.Beacon
+	if err := json.Unmarshal(m.Data, &b); err != nil {
+		e.c.log.Warn("beacon cannot be read", slog.Any("err", err))
+		return
+	}
+	if b.Epoch < e.keeper.Epoch || b.Epoch == e.keeper.Epoch && b.Keeper.Term < e.keeper.Keeper.Term {
+		return // of a keeper that was replaced
+	}
+	e.keeper = b
+	e.rule.Beacon(b.Epoch, b.Feed)
+	if e.heard != nil {
+		e.heard()
+	}
+}
+
+// ask tells the rule of an event and returns the verdict.
+func (e *ear) ask(event *Event) follow.Verdict {
+	return e.rule.Event(follow.Event{
+		Key: event.Registration.Key, Revision: event.Revision, Previous: event.Previous, Removes: event.Kind.Removes(),
+	}, time.Now())
+}
+
+// list makes the list that r asks for. A failure that may pass and a revision that is
+// forgotten it tells the rule; they come back as ErrUnavailable and ErrCompacted.
+func (e *ear) list(ctx context.Context, r follow.Request, q Query) (follow.Answer, error) {
+	answer, err := e.c.pages(ctx, r.Query(q))
+	answer.Request = r
+	switch {
+	case err == nil:
+		return answer, nil
+	case ctx.Err() != nil:
+		return answer, context.Cause(ctx)
+	case e.c.isClosed() || e.c.nc.IsClosed():
+		return answer, backend.ErrClosed
+	case errors.Is(err, backend.ErrCompacted):
+		e.rule.Compacted(r)
+		return answer, err
+	case errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrTooLarge):
+		return answer, err
+	}
+	e.rule.Failed(r)
+	e.c.log.Warn("follower waits for the registry", slog.Any("err", err))
+	if !errors.Is(err, backend.ErrUnavailable) {
+		err = fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
+	}
+	return answer, err
+}
+
+// pages returns all that q selects, whose stamp is that of the first page.
+func (c *Client) pages(ctx context.Context, q Query) (follow.Answer, error) {
+	var all follow.Answer
+	for {
+		page, stamp, err := c.list(ctx, q)
+		if err != nil {
+			return all, err
+		}
+		if q.After == "" {
+			all.Stamp = stamp
+		}
+		all.Registrations = append(all.Registrations, page.Registrations...)
+		all.Removed = append(all.Removed, page.Removed...)
+		if page.Next == "" {
+			return all, nil
+		}
+		q.After = page.Next
+	}
+}
+
+func jittered(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }

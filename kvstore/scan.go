@@ -5,9 +5,11 @@ import "strings"
 // Scanned is what a [Store.Scan] has found.
 type Scanned struct {
 	// Entries are the newest ones of all keys that were asked for, markers included, in no
-	// order. They are of one moment: a key that is missing had no entry then.
+	// order.
 	Entries []Entry
 	// Revision is how far the answer reaches: every change up to it is taken into account.
+	// Single entries may be newer. A key that is missing had no entry at Revision, or has
+	// had none since.
 	Revision uint64
 }
 

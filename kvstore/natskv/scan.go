@@ -39,7 +39,10 @@ func (s *Store) Scan(ctx context.Context, patterns []string, atLeast uint64) (kv
 		}
 		scanned, err := s.ask(ctx, asked, atLeast)
 		if errors.Is(err, errMany) {
-			scanned, err = s.walk(ctx, asked, atLeast)
+			scanned, err = s.pieces(ctx, asked, atLeast)
+		}
+		if errors.Is(err, errManyNames) || errors.Is(err, errMany) {
+			scanned, err = s.walk(ctx, patterns, atLeast)
 		}
 		if err == nil {
 			scanned.Entries = slices.DeleteFunc(scanned.Entries, func(e kvstore.Entry) bool {

@@ -14,22 +14,23 @@ import (
 	"github.com/roostbus/roost/kvstore"
 )
 
-// walk finds what is too much for one answer: a consumer shows it, one message after the
-// other.
+// walk finds what is too much for pieces, too: a consumer shows the whole bucket, one
+// message after the other. It has no filter, since with one the server looks through all
+// subjects for every message where much has been deleted in between.
 //
 // What changes while the consumer is under way has gone from where it was before the
 // consumer comes there, and is behind it: whenever one stops, something may be missing,
 // and what the server says of how much is pending does not tell. So the last step, from
 // where the consumer is to the end, is asked for at once, of a server that has seen a
 // probe which was written afterwards.
-func (s *Store) walk(ctx context.Context, subjects []string, atLeast uint64) (kvstore.Scanned, error) {
-	consumer, err := s.walker(ctx, subjects)
+func (s *Store) walk(ctx context.Context, patterns []string, atLeast uint64) (kvstore.Scanned, error) {
+	consumer, err := s.walker(ctx)
 	if err != nil {
 		return kvstore.Scanned{}, err
 	}
 	defer s.dismiss(ctx, consumer)
 	w := &walking{
-		prefix: len(s.config.subjectPrefix()), entries: map[string]kvstore.Entry{},
+		prefix: len(s.config.subjectPrefix()), patterns: patterns, entries: map[string]kvstore.Entry{},
 		come: make(chan struct{}, 1), broken: make(chan error, 1),
 	}
 	pull, err := consumer.Consume(w.receive,
@@ -53,14 +54,13 @@ func (s *Store) walk(ctx context.Context, subjects []string, atLeast uint64) (kv
 	}
 }
 
-func (s *Store) walker(ctx context.Context, subjects []string) (jetstream.Consumer, error) {
+func (s *Store) walker(ctx context.Context) (jetstream.Consumer, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	c, err := s.js.CreateConsumer(ctx, s.config.stream(), jetstream.ConsumerConfig{
 		Name:              "scan-" + s.config.Node + "-" + nuid.Next(),
 		AckPolicy:         jetstream.AckNonePolicy,
-		DeliverPolicy:     jetstream.DeliverLastPerSubjectPolicy,
-		FilterSubjects:    subjects,
+		DeliverPolicy:     jetstream.DeliverAllPolicy, // the bucket keeps the last one per subject only
 		InactiveThreshold: inactive,
 		MemoryStorage:     true,
 		Replicas:          1,
@@ -81,8 +81,7 @@ func (s *Store) dismiss(ctx context.Context, c jetstream.Consumer) {
 	_ = s.js.DeleteConsumer(ctx, s.config.stream(), c.CachedInfo().Name)
 }
 
-// approach waits until w, which is shown the probes of this node too, has come to one that
-// is written now.
+// approach waits until w has come to a probe that is written now.
 func (s *Store) approach(ctx context.Context, w *walking, atLeast uint64) error {
 	target, err := s.Barrier(ctx)
 	if err != nil {
@@ -140,9 +139,10 @@ func (s *Store) finish(ctx context.Context, w *walking) (kvstore.Scanned, error)
 // walking is what a consumer has shown. It stands when it has come to its aim: what is
 // shown then is put aside.
 type walking struct {
-	prefix int
-	come   chan struct{}
-	broken chan error
+	prefix   int
+	patterns []string
+	come     chan struct{}
+	broken   chan error
 
 	mu       sync.Mutex
 	stands   bool
@@ -179,7 +179,9 @@ func (w *walking) receive(m jetstream.Msg) {
 
 // show takes in the next entry. w.mu is held.
 func (w *walking) show(e kvstore.Entry) {
-	w.entries[e.Key], w.last = e, e.Revision
+	if w.last = e.Revision; kvstore.MatchesAny(w.patterns, e.Key) {
+		w.entries[e.Key] = e
+	}
 	w.arrive()
 }
 

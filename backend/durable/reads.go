@@ -31,11 +31,12 @@ func (b *Backend) Lookup(ctx context.Context, key backend.Key, read backend.Read
 	}
 	state := r.state()
 	switch {
-	case state.Alive:
+	case state.Alive && (read.Wait == 0 || state.Revision <= r.revision):
 		return state.Registration, r.stamp(), nil
 	case read.Wait == 0:
 		return backend.Registration{}, r.stamp(), fmt.Errorf("%s: %w", key, backend.ErrNotFound)
 	}
+	// Who waits for a registration is answered as of when it appeared.
 	return b.await(ctx, key, read, until)
 }
 

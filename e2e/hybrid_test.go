@@ -39,36 +39,36 @@ type readyBackend interface {
 }
 
 // startHybrid runs a hybrid on a bucket, "" for one of its own, and waits until it answers.
-func startHybrid(t *testing.T, nc *nats.Conn, bucketName string, live backend.Liveness) *bucketNode {
-	t.Helper()
-	return startOnBucket(t, nc, bucketName, live, func(s kvstore.Store, tail *kvstore.Tail, g *epoch.Guard, l backend.Liveness) readyBackend {
+func startHybrid(tb testing.TB, nc *nats.Conn, bucketName string, live backend.Liveness) *bucketNode {
+	tb.Helper()
+	return startOnBucket(tb, nc, bucketName, live, func(s kvstore.Store, tail *kvstore.Tail, g *epoch.Guard, l backend.Liveness) readyBackend {
 		return hybrid.New(s, tail, g, l)
 	})
 }
 
 // startOnBucket is startHybrid for whatever backend is made.
-func startOnBucket(t testing.TB, nc *nats.Conn, bucketName string, live backend.Liveness,
+func startOnBucket(tb testing.TB, nc *nats.Conn, bucketName string, live backend.Liveness,
 	made func(kvstore.Store, *kvstore.Tail, *epoch.Guard, backend.Liveness) readyBackend, change ...func(*natskv.Config),
 ) *bucketNode {
-	t.Helper()
+	tb.Helper()
 	if bucketName == "" {
 		bucketName = fmt.Sprintf("bucket-%d", buckets.Add(1))
 	}
-	store := openStore(t, nc, bucket(append([]func(*natskv.Config){func(c *natskv.Config) {
+	store := openStore(tb, nc, bucket(append([]func(*natskv.Config){func(c *natskv.Config) {
 		c.Bucket, c.Node = bucketName, fmt.Sprintf("n%d", buckets.Add(1))
 	}}, change...)...))
 	guard, err := epoch.NewGuard(store, epoch.Forgetful())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	tail := kvstore.NewTail(store)
 	tail.Subscribe(epoch.Key, guard)
 	b := made(store, tail, guard, durabletest.NewLeases(live, store, tail))
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = tail.Run(ctx) })
 	tasks.Go(func() { _ = guard.Run(ctx) })
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		_ = b.Close()
 		cancel()
 		tasks.Wait()
@@ -76,7 +76,7 @@ func startOnBucket(t testing.TB, nc *nats.Conn, bucketName string, live backend.
 	ready, end := context.WithTimeout(ctx, time.Minute)
 	defer end()
 	if err := b.Ready(ready); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &bucketNode{Backend: b, bucket: bucketName}
 }

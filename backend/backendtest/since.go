@@ -271,13 +271,14 @@ func sincePagesWhileOthersWrite(t *testing.T, s subject) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		whole := context.WithoutCancel(ctx) // what is cut short may be done later
 		for i := 0; ctx.Err() == nil; i++ {
 			key := instance("payments", all[i%12]).Key
 			brief := described("payments", fmt.Sprintf("%s-x", all[i*7%12]), `{"odd":true}`)
-			_, _, _ = s.Register(ctx, brief, backend.Write{})
+			_, _, _ = s.Register(whole, brief, backend.Write{})
 			odd := backend.Metadata(fmt.Sprintf(`{"odd":%t}`, i%5 < 2))
-			_, _, _ = s.Update(ctx, key, backend.Change{Metadata: &odd}, backend.Write{})
-			_, _, _ = s.Unregister(ctx, brief.Key, backend.Write{})
+			_, _, _ = s.Update(whole, key, backend.Change{Metadata: &odd}, backend.Write{})
+			_, _, _ = s.Unregister(whole, brief.Key, backend.Write{})
 		}
 	}()
 	for polls := 0; polls < 20 || f.at.Revision < stamp.Revision+50; polls++ {

@@ -73,8 +73,9 @@ type Log struct {
 
 // The values of Server.Backend.
 const (
-	BackendHybrid = "hybrid" // the bucket, read from a view in memory
-	BackendMemory = "memory" // nothing is kept
+	BackendHybrid  = "hybrid"  // the bucket, read from a view in memory
+	BackendDurable = "durable" // the bucket, asked for every read
+	BackendMemory  = "memory"  // nothing is kept
 )
 
 // Version is that of the program.
@@ -121,7 +122,7 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("tls-ca", "", "`FILE` of the certificate authority for --nats-url")
 	fs.String("tls-cert", "", "`FILE` of the client certificate for --nats-url")
 	fs.String("tls-key", "", "`FILE` of the client certificate's key for --nats-url")
-	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|memory (not kept)")
+	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|durable (kept, read from the store)|memory (not kept)")
 	fs.Bool("new-epoch", false, "once, after a store directory was restored from a copy")
 	fs.Int("replicas", d.Replicas, "how many servers of --nats-url keep the bucket: 1|3|5")
 	fs.String("log-level", d.Level, "debug|info|warn|error")
@@ -143,7 +144,7 @@ func (s *Server) Validate() error {
 	return errors.Join(
 		problemOf("prefix", prefixErr),
 		oneOf("sync", s.Sync, SyncInterval, SyncAlways),
-		oneOf("backend", s.Backend, BackendHybrid, BackendMemory),
+		oneOf("backend", s.Backend, BackendHybrid, BackendDurable, BackendMemory),
 		oneOf("log_level", s.Level, "debug", "info", "warn", "error"),
 		oneOf("log_format", s.Format, "text", "json"),
 		oneOf("replicas", strconv.Itoa(s.Replicas), "1", "3", "5"),

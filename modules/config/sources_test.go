@@ -91,7 +91,7 @@ func TestEverythingWrongIsReportedAtOnceWithItsOrigin(t *testing.T) {
 		name + `:7: stop_timeout: want one plain value`,
 		name + `:8: nonsense: there is no such setting`,
 		`ROOST_TRUSTED_CLIENTS: "perhaps" is neither true nor false`,
-		name + `:4: backend: "oracle" is none of hybrid, memory`,
+		name + `:4: backend: "oracle" is none of hybrid, durable, memory`,
 		`--log-level: "loud" is none of debug, info, warn, error`,
 		`ROOST_LOG_FORMAT: "xml" is none of text, json`,
 	}

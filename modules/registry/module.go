@@ -6,7 +6,6 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/roostbus/roost/backend"
-	"github.com/roostbus/roost/backend/hybrid"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules/config"
@@ -39,9 +38,9 @@ type Result struct {
 	Service supervision.Service `group:"services"`
 }
 
-// New builds the Backend, in which nobody lives: there are no leases. It is closed when all that asks it has stopped.
+// New opens the Backend. It is closed when all that asks it has stopped.
 func New(p Params) Result {
-	b := hybrid.New(p.Store, p.Tail, p.Guard, backend.Nobody, hybrid.WithLogger(p.Log), hybrid.WithName(p.Config.Backend))
+	b := open(p)
 	p.Lifecycle.Append(fx.StopHook(b.Close))
 	return Result{
 		Backend: b,

@@ -57,6 +57,11 @@ type Labels struct {
 
 // Entry is the newest state of a key.
 type Entry struct {
+	// Torn says of an entry of a feed that changes before it were left out, since newer
+	// ones that are yet to come have replaced them: what has been applied so far was never
+	// the store's state.
+	Torn bool
+
 	Key      string
 	Value    []byte // shared: not to be changed
 	Revision uint64

@@ -40,6 +40,9 @@ func (f *feed) Apply(e Entry) {
 		return
 	}
 	f.applied = e.Revision
+	if e.Torn {
+		return
+	}
 	for i := range t.subscribers {
 		t.subscribers[i].Advance(e.Revision)
 	}

@@ -39,6 +39,7 @@ type attempt struct {
 	target   uint64 // everything up to it must have been shown before Live
 	delivery uint64 // the consumer's own sequence of the newest message
 	asked    *jetstream.StreamInfo
+	torn     bool // what has been shown was never the bucket's state
 }
 
 // attempt follows the bucket until something breaks, and says what.
@@ -202,12 +203,18 @@ func (a *attempt) receive(m jetstream.Msg) {
 	// Cloned, for it shares its memory with the message's headers.
 	e := decode(m.Subject()[len(a.store.config.subjectPrefix()):], m.Headers(), bytes.Clone(m.Data()), place.sequence, place.at)
 	a.census.count(&e, a.snapshot && place.sequence <= a.target)
+	// The bucket keeps one message a key. What is missing was replaced by what is still to
+	// come, at the latest when there is no more.
+	a.torn = place.pending != 0 && (a.torn || a.snapshot || place.sequence != a.seen+1)
+	e.Torn = a.torn && !a.snapshot
 	a.follower.Apply(e.Entry)
 	if !a.snapshot {
 		a.seen = max(a.seen, place.sequence)
 	}
 	if !a.live {
-		a.reach(place.sequence, place.pending == 0)
+		if !a.torn {
+			a.reach(place.sequence, place.pending == 0)
+		}
 	}
 	if a.asked != nil {
 		a.compare()

@@ -23,7 +23,7 @@ import (
 const (
 	historyClients = 8
 	historyKeys    = 5
-	historyTries   = 60 // one call in so many is given almost no time
+	historyTries   = 40 // one call in so many is given almost no time
 
 	// Short, so that writes are given up whose fate is not known.
 	historyWriteTimeout = 400 * time.Millisecond
@@ -93,7 +93,7 @@ func (w *historian) do(t *testing.T, ask history.Ask) history.Answer {
 	ctx := context.WithoutCancel(t.Context())
 	if w.random.IntN(historyTries) == 0 {
 		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, time.Duration(w.random.Int64N(int64(4*time.Millisecond))))
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(w.random.Int64N(int64(500*time.Microsecond))))
 		defer cancel()
 	}
 	key := paymentsKey(ask.Key)
@@ -212,8 +212,8 @@ func (l *trial) check(t *testing.T) {
 		"unknown": l.h.Count(history.Unknown), "not done": l.h.Count(history.Undone),
 	}
 	t.Logf("operations: %v", counts)
-	if counts["answered"] < l.least || counts["conflicts"] == 0 || counts["unknown"] == 0 || counts["not done"] == 0 {
-		t.Fatalf("the history does not count: %v; want %d answered and some of each", counts, l.least)
+	if counts["answered"] < l.least || counts["conflicts"] == 0 || counts["unknown"]+counts["not done"] == 0 {
+		t.Fatalf("the history does not count: %v; want %d answered, conflicts, and some without an answer", counts, l.least)
 	}
 	for _, v := range history.Check(l.h.Records(), 2*time.Minute) {
 		t.Error(v)

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/fx/fxtest"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/backend/observed"
 	buspkg "github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/coordination/keeper"
@@ -34,7 +35,7 @@ func world(t *testing.T, backendKind string) fx.Option {
 
 // exported invokes every type that the bundle exports: fx checks only what is asked for.
 var exported = fx.Invoke(func(
-	*nats.Link, buspkg.Subjects, kvstore.Store, *kvstore.Tail, *epoch.Guard, backend.Backend, *keeper.Keeper, *server.Server, *supervision.Tree,
+	*nats.Link, buspkg.Subjects, kvstore.Store, *kvstore.Tail, *epoch.Guard, backend.Backend, *observed.Backend, *keeper.Keeper, *server.Server, *supervision.Tree,
 ) {
 })
 

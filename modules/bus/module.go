@@ -6,6 +6,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/backend/observed"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/coordination/keeper"
@@ -31,9 +32,11 @@ type Params struct {
 	Version config.Version
 	Link    *nats.Link
 	Backend backend.Backend
-	Keeper  *keeper.Keeper
-	Tree    *supervision.Tree
-	Log     *slog.Logger
+	// Observed counts what Backend is asked.
+	Observed *observed.Backend
+	Keeper   *keeper.Keeper
+	Tree     *supervision.Tree
+	Log      *slog.Logger
 }
 
 // Result is what New provides.
@@ -51,7 +54,8 @@ func New(p Params) (Result, error) {
 	c.Prefix, c.Node, c.Version = p.Config.Prefix, p.Config.Node, string(p.Version)
 	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
-		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }))
+		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
+		server.WithOperations(func() []bus.Operation { return operations(p.Observed) }))
 	if err != nil {
 		return Result{}, err
 	}
@@ -59,6 +63,18 @@ func New(p Params) (Result, error) {
 		Server:  s,
 		Service: supervision.Service{Name: "bus", Run: s.Run, Ready: s.Ready, Stage: supervision.Front},
 	}, nil
+}
+
+// operations returns what the backend was asked as the wire shows it.
+func operations(b *observed.Backend) []bus.Operation {
+	var all []bus.Operation
+	for _, o := range b.Operations() {
+		all = append(all, bus.Operation{
+			Name: o.Name, Count: o.Count, Refused: o.Refused, Failed: o.Failed,
+			P50Us: o.P50.Microseconds(), P99Us: o.P99.Microseconds(), MaxUs: o.Max.Microseconds(),
+		})
+	}
+	return all
 }
 
 // current returns the keeper as the wire shows it; nil if none is known.

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/backend/observed"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules/config"
@@ -34,16 +35,18 @@ type Params struct {
 type Result struct {
 	fx.Out
 
-	Backend backend.Backend
-	Service supervision.Service `group:"services"`
+	Backend  backend.Backend
+	Observed *observed.Backend
+	Service  supervision.Service `group:"services"`
 }
 
 // New opens the Backend. It is closed when all that asks it has stopped.
 func New(p Params) Result {
 	b := open(p)
 	p.Lifecycle.Append(fx.StopHook(b.Close))
+	o := observed.New(b)
 	return Result{
-		Backend: b,
+		Backend: o, Observed: o,
 		Service: supervision.Service{Name: "registry", Ready: b.Ready, Stage: supervision.Core},
 	}
 }

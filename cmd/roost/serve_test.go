@@ -6,8 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -28,55 +26,6 @@ func TestRegistrationsSurviveARestart(t *testing.T) {
 	second := serve(t, "--store-dir", dir)
 	if after := must(t, second.url, "lookup", "orders/i-1", "--json"); after != before {
 		t.Errorf("after the restart = %s; want %s", after, before)
-	}
-}
-
-func TestWhatWasAcknowledgedBeforeSIGTERMIsThereAfterwards(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	node := serve(t, "--store-dir", dir)
-	var acknowledged sync.Map
-	var count atomic.Int64
-	var writers sync.WaitGroup
-	for w := range 8 {
-		nc, err := nats.Connect(node.url, nats.NoReconnect())
-		if err != nil {
-			t.Fatal(err)
-		}
-		writers.Go(func() {
-			defer nc.Close()
-			for i := 0; ; i++ {
-				name := fmt.Sprintf("w%d-%d", w, i)
-				m, err := nc.Request("roost.v1.registry.register.default.load."+name, []byte("{}"), 5*time.Second)
-				if err != nil {
-					return
-				}
-				if m.Header.Get("Nats-Service-Error-Code") == "" {
-					acknowledged.Store(name, true)
-					count.Add(1)
-				}
-			}
-		})
-	}
-	deadline := time.Now().Add(patience)
-	for count.Load() < 500 && time.Now().Before(deadline) {
-		must(t, node.url, "health", "--quiet")
-	}
-	if code := node.terminate(t); code != 0 {
-		t.Errorf("exit code under load = %d; want 0", code)
-	}
-	writers.Wait()
-	second := serve(t, "--store-dir", dir)
-	listed := must(t, second.url, "list", "load", "--json")
-	lost := 0
-	acknowledged.Range(func(name, _ any) bool {
-		if !strings.Contains(listed, fmt.Sprintf(`"instance":"%s"`, name)) {
-			lost++
-		}
-		return true
-	})
-	if lost > 0 || count.Load() < 500 {
-		t.Errorf("%d of %d acknowledged registrations were lost", lost, count.Load())
 	}
 }
 

@@ -100,8 +100,10 @@ func (a *attempt) consumer(ctx context.Context) (jetstream.Consumer, error) {
 		Replicas:          1,
 	}
 	if a.snapshot {
-		// The server insists on a filter.
-		config.DeliverPolicy, config.FilterSubject = jetstream.DeliverLastPerSubjectPolicy, ">"
+		// With a history of 1 all there is is the last of each subject. Asking for the
+		// last of each makes the server look for them first, which took more than
+		// apiTimeout with 100,000 keys under writes.
+		config.DeliverPolicy = jetstream.DeliverAllPolicy
 	} else {
 		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, a.seen+1
 	}

@@ -42,6 +42,7 @@ type historian struct {
 
 // work makes one operation after another until ctx is done.
 func (w *historian) work(ctx context.Context, t *testing.T) {
+	t.Helper()
 	for ctx.Err() == nil && !t.Failed() {
 		ask := w.choose()
 		answer := w.h.Do(w.number, ask, func() history.Answer { return w.do(t, ask) })
@@ -90,6 +91,7 @@ func (w *historian) choose() history.Ask {
 
 // do asks the registry.
 func (w *historian) do(t *testing.T, ask history.Ask) history.Answer {
+	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
 	if w.random.IntN(historyTries) == 0 {
 		var cancel func()
@@ -128,6 +130,7 @@ func (w *historian) do(t *testing.T, ask history.Ask) history.Answer {
 }
 
 func failed(t *testing.T, ask history.Ask, err error) history.Answer {
+	t.Helper()
 	conflict, isConflict := errors.AsType[*backend.ConflictError](err)
 	switch {
 	case errors.Is(err, client.ErrUnknownOutcome) && ask.Kind != history.Lookup:

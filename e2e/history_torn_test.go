@@ -85,7 +85,8 @@ func TestAFeedThatCatchesUpIsNeverSaidToBeAtAStateThatNeverWas(t *testing.T) {
 	}
 	<-seen.shown // the empty bucket
 	one := write("one", 0)
-	for (<-seen.shown).revision < one {
+	for revision := uint64(0); revision < one; {
+		revision = (<-seen.shown).revision
 	}
 	link.Cut(t)
 	two := write("two", one)

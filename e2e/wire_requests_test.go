@@ -275,7 +275,7 @@ func TestARawHealthRequestSaysHowTheNodeIs(t *testing.T) {
 	got.Requests.InFlight = 0
 	want := bus.HealthReply{
 		Status: backend.Healthy, Node: "roost", Version: "0.0.0", Backend: "memory", State: got.State, Registrations: 6, Services: 3,
-		Revision: 6, Epoch: 5, Requests: bus.RequestStats{Limit: 1024, Answered: 6, Failed: 1},
+		Revision: 6, Epoch: 5, Requests: bus.RequestStats{Limit: 1024, WaitingLimit: 10_000, Answered: 6, Failed: 1},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("health (-want +got):\n%s", diff)

@@ -38,13 +38,16 @@ const (
 type backoff struct{ next time.Duration }
 
 // wait pauses and reports whether the call goes on.
-func (b *backoff) wait(ctx context.Context) bool {
+func (b *backoff) wait(ctx context.Context) bool { return sleep(ctx, b.step()) }
+
+// step returns the next pause.
+func (b *backoff) step() time.Duration {
 	if b.next == 0 {
 		b.next = firstPause
 	}
 	pause := b.next/2 + rand.N(b.next/2+1)
 	b.next = min(2*b.next, lastPause)
-	return sleep(ctx, pause)
+	return pause
 }
 
 // sleep reports whether ctx outlasted d.

@@ -204,7 +204,7 @@ func TestAReplicaOfABucketMadeAnewShowsNoGhost(t *testing.T) {
 				t.Fatal(err)
 			}
 			natstest.Await(t, "a second that no epoch is named after", func() bool { return time.Now().Unix() > int64(before.Epoch) })
-			node = startRegistry(t, srv, node.prefix)
+			startRegistry(t, srv, node.prefix)
 			if err := scribble(t.Context(), writer, 200); err != nil {
 				t.Fatal(err)
 			}

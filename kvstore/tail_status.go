@@ -2,6 +2,7 @@ package kvstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -86,7 +87,7 @@ func (t *Tail) stale(cause error) {
 		t.status.State, t.status.Since = Stale, time.Now()
 	}
 	t.mu.Unlock()
-	if changed {
+	if changed && !errors.Is(cause, context.Canceled) { // that is a stop
 		t.log.Warn("feed is stale", slog.Any("err", cause))
 	}
 }

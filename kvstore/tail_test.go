@@ -1,9 +1,11 @@
 package kvstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strings"
 	"testing"
@@ -327,5 +329,25 @@ func TestOwnWritesCountAsEchoes(t *testing.T) {
 		if got := tail.Age(); got != 0 {
 			t.Errorf("Age() = %v, want 0: the write came back before its acknowledgement", got)
 		}
+	})
+}
+
+func TestAStopIsNoWarning(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		store := memkv.New()
+		stop := run(t, kvstore.NewTail(store, kvstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))))
+		stop()
+		if strings.Contains(log.String(), "WARN") {
+			t.Errorf("a stop logs %q", log.String())
+		}
+		stop = run(t, kvstore.NewTail(store, kvstore.WithLogger(slog.New(slog.NewTextHandler(&log, nil)))))
+		store.InterruptFeeds(errors.New("the link is cut"))
+		synctest.Wait()
+		if !strings.Contains(log.String(), "WARN") {
+			t.Errorf("an interruption logs %q; want a warning", log.String())
+		}
+		stop()
 	})
 }

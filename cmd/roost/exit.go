@@ -78,6 +78,9 @@ func complaint(err error) string {
 	if _, ok := errors.AsType[*usageError](err); ok {
 		return err.Error()
 	}
+	if _, ok := errors.AsType[*codedError](err); ok {
+		return err.Error()
+	}
 	for _, o := range outcomes {
 		if errors.Is(err, o.err) && o.hint != "" {
 			return fmt.Sprintf("%v; %s", err, o.hint)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -30,8 +31,11 @@ func TestARegistryOnAnExternalNATSKeepsWhatItIsTold(t *testing.T) {
 
 func TestAnExternalNATSThatCannotBeReachedIsOneLine(t *testing.T) {
 	t.Parallel()
-	complains(t, []string{"serve", "--store-dir", t.TempDir(), "--nats-url", "nats://user:secret@127.0.0.1:1"},
-		"nats://user:xxxxx@127.0.0.1:1", "--nats-url")
+	args := []string{"serve", "--store-dir", t.TempDir(), "--nats-url", "nats://user:secret@127.0.0.1:1"}
+	complains(t, args, "nats://user:xxxxx@127.0.0.1:1", "--nats-url")
+	if _, said := fails(t, nil, args...); strings.Contains(said, "roost serve,") {
+		t.Errorf("one who serves is told to serve: %q", said)
+	}
 }
 
 func TestAnExternalNATSWithoutJetStreamIsOneLine(t *testing.T) {

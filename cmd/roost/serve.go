@@ -37,7 +37,10 @@ func newServe(p *program) *cobra.Command {
 			if err := p.settings(cmd, &c); err != nil {
 				return err
 			}
-			return p.serve(cmd.Context(), c)
+			if err := p.serve(cmd.Context(), c); err != nil {
+				return &codedError{code: exitCode(err), err: err} // it says itself what to do
+			}
+			return nil
 		},
 	}
 	config.ServerFlags(cmd.Flags())

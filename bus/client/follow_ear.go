@@ -22,7 +22,14 @@ const (
 
 	// relisting is how often a follower that has heard of no trouble makes sure.
 	relisting = 5 * time.Minute
+
+	// quietTime is how long a follower that hears no beacon waits before it makes sure that
+	// there is still a registry.
+	quietTime = 10 * time.Second
 )
+
+// errDisconnected is why a follower waits.
+var errDisconnected = fmt.Errorf("%w: the connection to NATS is lost", backend.ErrUnavailable)
 
 // ear is what a follower hears: the events of a scope, beacons, and what becomes of the
 // connection. All but the first it tells the rule.
@@ -36,6 +43,9 @@ type ear struct {
 	subs    []*nats.Subscription // to events and beacons
 	dropped int
 	timer   *time.Timer
+	silent  *time.Timer // runs from the newest beacon; not again before the next
+	begun   bool
+	waits   bool       // for the registry, and has said so
 	keeper  bus.Beacon // the newest
 	heard   func()     // called for every beacon; may be nil
 }
@@ -47,8 +57,9 @@ func (c *Client) listen(ctx context.Context, scope Scope, again time.Duration, b
 		c: c, again: again,
 		events:  make(chan *nats.Msg, buffer),
 		beacons: make(chan *nats.Msg, 16),
-		status:  c.nc.StatusChanged(nats.CONNECTED, nats.CLOSED),
+		status:  c.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED, nats.CLOSED),
 		timer:   time.NewTimer(jittered(again)),
+		silent:  time.NewTimer(jittered(quietTime)),
 	}
 	var err error
 	for _, to := range []struct {
@@ -84,6 +95,7 @@ func (e *ear) subscribe(ctx context.Context, subject string, to chan *nats.Msg) 
 
 func (e *ear) close() {
 	e.timer.Stop()
+	e.silent.Stop()
 	e.c.nc.RemoveStatusListener(e.status)
 	for _, sub := range e.subs {
 		if err := sub.Unsubscribe(); err != nil && !e.c.nc.IsClosed() {
@@ -110,15 +122,23 @@ func (e *ear) next(ctx context.Context, retry <-chan time.Time) (Event, bool, er
 	case <-ctx.Done():
 		return Event{}, false, context.Cause(ctx)
 	case now, open := <-e.status:
-		if now == nats.CLOSED || !open {
+		switch {
+		case now == nats.CLOSED || !open:
 			return Event{}, false, backend.ErrClosed
+		case now == nats.CONNECTED:
+			e.rule.Reconnected()
+		case !e.c.connected(): // its return will be told, and makes a list
+			e.wait(errDisconnected)
 		}
-		e.rule.Reconnected()
 	case m := <-e.beacons:
 		e.beacon(m)
 	case <-e.timer.C:
 		e.rule.Doubt()
 		e.timer.Reset(jittered(e.again))
+	case <-e.silent.C:
+		if e.c.connected() {
+			e.rule.Doubt()
+		}
 	case <-retry:
 	case m := <-e.events:
 		return e.event(m)
@@ -170,6 +190,7 @@ func (e *ear) beacon(m *nats.Msg) {
 		return // of a keeper that was replaced
 	}
 	e.keeper = b
+	e.silent.Reset(jittered(quietTime))
 	e.rule.Beacon(b.Epoch, b.Feed)
 	if e.heard != nil {
 		e.heard()
@@ -190,6 +211,7 @@ func (e *ear) list(ctx context.Context, r follow.Request, q Query) (follow.Answe
 	answer.Request = r
 	switch {
 	case err == nil:
+		e.goOn()
 		return answer, nil
 	case ctx.Err() != nil:
 		return answer, context.Cause(ctx)
@@ -206,7 +228,24 @@ func (e *ear) list(ctx context.Context, r follow.Request, q Query) (follow.Answe
 	if !errors.Is(err, backend.ErrUnavailable) {
 		err = fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
 	}
+	e.wait(err)
 	return answer, err
+}
+
+// wait says that the follower waits for the registry, because of err.
+func (e *ear) wait(err error) {
+	if e.c.following != nil && !e.waits {
+		e.c.following(err)
+	}
+	e.waits = true
+}
+
+// goOn says that the follower has begun, or goes on after it has waited.
+func (e *ear) goOn() {
+	if e.c.following != nil && (e.waits || !e.begun) {
+		e.c.following(nil)
+	}
+	e.begun, e.waits = true, false
 }
 
 // pages returns all that q selects, whose stamp is that of the first page.

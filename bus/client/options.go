@@ -36,6 +36,7 @@ type options struct {
 	log          *slog.Logger
 	nats         []nats.Option
 	replies      func(subject string, body []byte)
+	following    func(err error)
 }
 
 func newOptions(opts []Option) (options, error) {
@@ -94,6 +95,15 @@ func WithNATS(opts ...nats.Option) Option {
 // or change body.
 func WithReplies(f func(subject string, body []byte)) Option {
 	return optionFunc(func(o *options) { o.replies = f })
+}
+
+// WithFollowing has f told how every Watch and every Run of a Replica fares: nil when it
+// has begun, an error when it waits for the registry or for NATS, and nil when it goes on.
+// It waits also for a registry that is gone while NATS stands, once it has missed the
+// keeper's beacon for some ten seconds. f is called by the goroutine of the follower, which
+// waits for it.
+func WithFollowing(f func(err error)) Option {
+	return optionFunc(func(o *options) { o.following = f })
 }
 
 // WithoutReadYourWrites answers reads from whatever the answering node has seen, which

@@ -104,6 +104,7 @@ func (c *Client) watch(ctx context.Context, q Query, since Revision) (context.Co
 		w.stop()
 		return nil, nil, err
 	}
+	w.goOn()
 	context.AfterFunc(ctx, w.stop)
 	return ctx, w, nil
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/roostbus/roost/modules/bus"
 	"github.com/roostbus/roost/modules/coordination"
+	"github.com/roostbus/roost/modules/lease"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/registry"
 	"github.com/roostbus/roost/modules/store"
@@ -17,6 +18,7 @@ import (
 var Server = fx.Module("server",
 	nats.Module,
 	store.Module,
+	lease.Module,
 	registry.Module,
 	coordination.Module,
 	bus.Module,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/backend/observed"
+	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules/config"
@@ -28,7 +29,9 @@ type Params struct {
 	Store     kvstore.Store
 	Tail      *kvstore.Tail
 	Guard     *epoch.Guard
-	Log       *slog.Logger
+	// Leases hears of an ending before the Backend does.
+	Leases *lease.Table
+	Log    *slog.Logger
 }
 
 // Result is what New provides.

@@ -15,11 +15,10 @@ type storeBackend interface {
 	Ready(ctx context.Context) error
 }
 
-// open returns the Backend that p.Config asks for, in which nobody lives: there are no
-// leases.
+// open returns the Backend that p.Config asks for.
 func open(p Params) storeBackend {
 	if p.Config.Backend == config.BackendDurable {
-		return durable.New(p.Store, p.Tail, p.Guard, backend.Nobody, durable.WithLogger(p.Log))
+		return durable.New(p.Store, p.Tail, p.Guard, p.Leases, durable.WithLogger(p.Log))
 	}
-	return hybrid.New(p.Store, p.Tail, p.Guard, backend.Nobody, hybrid.WithLogger(p.Log), hybrid.WithName(p.Config.Backend))
+	return hybrid.New(p.Store, p.Tail, p.Guard, p.Leases, hybrid.WithLogger(p.Log), hybrid.WithName(p.Config.Backend))
 }

@@ -1,0 +1,3 @@
+// Package lease provides what a node knows of leases, and the clock that counts them while
+// the node is the keeper.
+package lease

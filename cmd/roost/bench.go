@@ -22,6 +22,8 @@ type benchSettings struct {
 	Rounds        int           `koanf:"rounds"`
 	Connections   int           `koanf:"connections"`
 	Registrations int           `koanf:"registrations"`
+	Copied        int           `koanf:"copied"`
+	Subscribers   int           `koanf:"subscribers"`
 	BatchSize     int           `koanf:"batch_size"`
 }
 
@@ -31,7 +33,7 @@ func newBench(p *program) *cobra.Command {
 		Short: "Measure a registry against bare NATS in the same run",
 		Long: "Measures a registry against bare NATS on the same server, in rounds in turn. Without --server it\n" +
 			"starts a registry of its own, in a process and a directory of its own. One at --server must let\n" +
-			"its clients use JetStream (--trusted-clients) for P3 and P4, and is cleared up afterwards.\n\n" +
+			"its clients use JetStream (--trusted-clients) for P3, P4, P6 and P11, and is cleared up afterwards.\n\n" +
 			"Only ratios of one run mean anything on a machine that does other work besides.",
 		Example: "  roost bench\n" +
 			"  roost bench --only P1,P3 --duration 3s --rounds 7\n" +
@@ -57,6 +59,8 @@ func newBench(p *program) *cobra.Command {
 	fs.Int("rounds", d.Rounds, "how often each is measured")
 	fs.Int("connections", d.Connections, "that the load comes over")
 	fs.Int("registrations", d.Registrations, "that are there before reads are measured")
+	fs.Int("copied", d.Copied, "registrations that are there for P5 and P11 to copy")
+	fs.Int("subscribers", d.Subscribers, "that P6 has at most")
 	fs.Int("batch-size", d.BatchSize, "operations in one batch")
 	cmd.AddCommand(newBenchResponder(p))
 	return cmd
@@ -89,7 +93,8 @@ func newBenchResponder(p *program) *cobra.Command {
 func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	c := bench.DefaultConfig()
 	c.Only, c.Duration, c.Rounds, c.Connections = s.Only, s.Duration, s.Rounds, s.Connections
-	c.Registrations, c.BatchSize, c.Prefix, c.Timeout, c.Version = s.Registrations, s.BatchSize, s.Prefix, s.Timeout, p.version
+	c.Registrations, c.Copied, c.Subscribers = s.Registrations, s.Copied, s.Subscribers
+	c.BatchSize, c.Prefix, c.Timeout, c.Version = s.BatchSize, s.Prefix, s.Timeout, p.version
 	if err := c.Validate(); err != nil {
 		return &usageError{err: err}
 	}

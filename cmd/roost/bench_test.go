@@ -26,11 +26,12 @@ func benched(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20"}
+var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20",
+	"--copied", "1000", "--subscribers", "20"}
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()
-	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3}
+	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 4, "P6": 3, "P11": 3}
 	args := append(slices.Clone(short), "--json")
 	if testing.Short() { // the others fill two cores for a while, which other tests wait for
 		t.Log("-short: P1 only")
@@ -55,8 +56,9 @@ func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 					t.Errorf("%s, %d in flight, %s = %+v; want rates and latencies without failures", cell.ID, c.InFlight, who, side)
 				}
 			}
-			if len(c.RateRatios) != 2 || c.RateRatio <= 0 || c.P50Ratio <= 0 {
-				t.Errorf("%s, %d in flight: ratios %v, %v, %v; want one of each round", cell.ID, c.InFlight, c.RateRatios, c.RateRatio, c.P50Ratio)
+			if len(c.RateRatios) != 2 || c.RateRatio <= 0 || c.P50Ratio <= 0 || c.P99Ratio <= 0 {
+				t.Errorf("%s, %d in flight: ratios %v, %v, %v, %v; want one of each round",
+					cell.ID, c.InFlight, c.RateRatios, c.RateRatio, c.P50Ratio, c.P99Ratio)
 			}
 		}
 	}
@@ -78,11 +80,21 @@ func TestBenchShowsTables(t *testing.T) {
 	}
 }
 
+func TestBenchOfCopiesShowsWhatIsAllocated(t *testing.T) {
+	t.Parallel()
+	shown := benched(t, append(slices.Clone(short), "--only", "P5")...)
+	for _, want := range []string{"P5  look-up in a Replica", "pick in turn", "≤ 0.015 µs", "allocs", "none"} {
+		if !strings.Contains(shown, want) {
+			t.Errorf("nothing is said of %q in\n%s", want, shown)
+		}
+	}
+}
+
 func TestBenchOfARunningRegistryLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	node := serve(t, "--store-dir", t.TempDir(), "--trusted-clients")
 	must(t, node.url, "register", "orders/i-1", "--permanent")
-	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3")...)
+	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3,P5,P6,P11")...)
 	if got := strings.TrimSpace(must(t, node.url, "count", "--all-namespaces", "--json")); got != `{"count":1}` {
 		t.Errorf("count afterwards = %s; want what was there before", got)
 	}
@@ -105,20 +117,24 @@ func TestBenchOfARunningRegistryLeavesNothingBehind(t *testing.T) {
 func TestBenchThatCannotUseJetStreamSaysWhatToDo(t *testing.T) {
 	t.Parallel()
 	node := serve(t, "--store-dir", t.TempDir())
-	var out, said lockedBuffer
-	code := run(t.Context(), program{
-		args: append([]string{"bench", "--only", "P3", "--timeout", "2s", "--server", node.url}, short...), stdout: &out, stderr: &said,
-		environ: []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")},
-	})
-	if code == 0 || !strings.Contains(said.String(), "--trusted-clients") {
-		t.Errorf("roost bench = %d, saying %q; want a word about --trusted-clients", code, said.String())
+	for _, cell := range []string{"P3", "P11"} {
+		var out, said lockedBuffer
+		code := run(t.Context(), program{
+			args: append([]string{"bench", "--only", cell, "--timeout", "2s", "--server", node.url}, short...), stdout: &out, stderr: &said,
+			environ: []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")},
+		})
+		if code == 0 || !strings.Contains(said.String(), "--trusted-clients") {
+			t.Errorf("roost bench --only %s = %d, saying %q; want a word about --trusted-clients", cell, code, said.String())
+		}
 	}
 }
 
 func TestBenchRefusesAWrongSetting(t *testing.T) {
 	t.Parallel()
-	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0")
-	if code != 2 || !strings.Contains(said, "P99") || !strings.Contains(said, "rounds") {
-		t.Errorf("roost bench = %d, saying %q; want 2 and both mistakes", code, said)
+	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0", "--copied", "10", "--subscribers", "0")
+	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers"} {
+		if code != 2 || !strings.Contains(said, mistake) {
+			t.Errorf("roost bench = %d, saying %q; want 2 and a word about %s", code, said, mistake)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -17,13 +18,15 @@ type bucket struct {
 	kvs     []jetstream.KeyValue
 }
 
+var errNoJetStream = errors.New("it needs JetStream in this account; of an embedded server, start it with --trusted-clients")
+
 // newBucket makes a bucket.
 func (w *World) newBucket(ctx context.Context) (*bucket, error) {
 	config := natskv.DefaultConfig()
 	config.Bucket, config.Prefix, config.Timeout = w.scratch, w.scratch, w.c.Timeout
 	store, err := natskv.Open(ctx, w.clients[0], config)
 	if err != nil {
-		return nil, fmt.Errorf("the baseline needs JetStream in this account; of an embedded server, start it with --trusted-clients: %w", err)
+		return nil, fmt.Errorf("the baseline: %w: %w", errNoJetStream, err)
 	}
 	if err := store.Close(); err != nil {
 		return nil, err

@@ -1,6 +1,9 @@
 package bench
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Cell is one line of the budget table: a kind of work and what it is compared with.
 type Cell struct {
@@ -11,21 +14,19 @@ type Cell struct {
 	// JetStream says that the baseline uses it. A registry that is started for such a
 	// cell trusts its clients; for any other it restricts them, as it does in production.
 	JetStream bool
-	Prepare   func(ctx context.Context, w *World) ([]Case, error)
+	// Shares names the world that the cell shares with its neighbours of that name; ""
+	// stands for one of its own.
+	Shares  string
+	Prepare func(ctx context.Context, w *World) ([]Case, error)
 }
 
 // Case is one comparison of a cell.
 type Case struct {
-	InFlight int // operations at once
+	What     string // it is about, where the cells' cases differ in more than InFlight
+	InFlight int    // operations at once
 	Roost    Side
 	Bare     Side
 	Budget   Budget
-}
-
-// Budget says how much worse than bare NATS a case may be; 0 sets no limit.
-type Budget struct {
-	Rate float64 `json:"rate,omitempty"` // at least so much of its rate
-	P50  float64 `json:"p50,omitempty"`  // at most so much of its median latency
 }
 
 // Side is what one side of a case does.
@@ -33,13 +34,18 @@ type Side struct {
 	// Do carries out one operation and returns how many units it came to. It is called
 	// by as many workers at once as there are operations in flight.
 	Do func(ctx context.Context, worker int) (units int, err error)
+	// Timed stands in for Do where an operation's latency is not the time that it takes:
+	// it returns those that it has seen.
+	Timed func(ctx context.Context, worker int) (units int, latencies []time.Duration, err error)
 	// Finish, if there is one, waits for what Do has left in flight, and counts it. It
 	// is called once by each worker after its last operation, within the time measured.
 	Finish func(ctx context.Context, worker int) (units int, err error)
 }
 
 // cells returns everything that can be measured, in the order in which it is.
-func cells() []Cell { return []Cell{lookupCell(), listCell(), registerCell(), bulkCell()} }
+func cells() []Cell {
+	return []Cell{lookupCell(), listCell(), registerCell(), bulkCell(), copyCell(), readAllCell(), eventCell()}
+}
 
 // IDs returns the ids of all cells.
 func IDs() []string {

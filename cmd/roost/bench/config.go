@@ -19,6 +19,8 @@ type Config struct {
 	Rounds        int
 	Connections   int // that the load comes over at most
 	Registrations int // that are there before reads are measured
+	Copied        int // registrations of which copies are made
+	Subscribers   int // to changes, at most
 	BatchSize     int // operations in one batch
 
 	// Server is where a registry is. With "" one is started.
@@ -49,7 +51,7 @@ type Program struct {
 // DefaultConfig returns what the command line begins with.
 func DefaultConfig() Config {
 	return Config{
-		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, BatchSize: 250,
+		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Subscribers: 1000, BatchSize: 250,
 		Prefix: bus.DefaultPrefix, Timeout: 10 * time.Second,
 	}
 }
@@ -77,6 +79,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Registrations < serviceSize {
 		wrong("registrations %d: must be at least %d", c.Registrations, serviceSize)
+	}
+	if c.Copied < shares*serviceSize {
+		wrong("copied %d: must be at least %d", c.Copied, shares*serviceSize)
+	}
+	if c.Subscribers < 1 || c.Subscribers > maxSubscribers {
+		wrong("subscribers %d: must be 1 to %d", c.Subscribers, maxSubscribers)
 	}
 	if c.BatchSize < 1 || c.BatchSize > 1000 {
 		wrong("batch_size %d: must be 1 to 1000", c.BatchSize)

@@ -28,13 +28,16 @@ func (w *World) key(n int) backend.Key {
 }
 
 // populate registers the keys below n, in batches.
-func (w *World) populate(ctx context.Context, n int) error {
-	w.cleanups = append(w.cleanups, w.removeAll)
+func (w *World) populate(ctx context.Context, n int) error { return w.populateAs(ctx, w.scratch, n) }
+
+// populateAs is populate in another namespace of the run.
+func (w *World) populateAs(ctx context.Context, namespace string, n int) error {
+	w.cleanups = append(w.cleanups, func(ctx context.Context) error { return w.removeAllOf(ctx, namespace) })
 	const size = 500
 	err := each((n+size-1)/size, func(batch int) error {
 		first := batch * size
 		count := min(size, n-first)
-		answer, err := w.ask(batch, w.batchSubject(), w.batchBody(nil, first, count))
+		answer, err := w.ask(batch, w.batchSubject(namespace), w.batchBody(nil, first, count))
 		if err != nil {
 			return err
 		}
@@ -44,7 +47,7 @@ func (w *World) populate(ctx context.Context, n int) error {
 		return fmt.Errorf("register %d instances: %w", n, err)
 	}
 	return untilSeen(ctx, func() error {
-		there, err := w.count()
+		there, err := w.count(namespace)
 		if err == nil && there != n {
 			err = fmt.Errorf("%d instances were registered and there are %d", n, there)
 		}
@@ -52,8 +55,8 @@ func (w *World) populate(ctx context.Context, n int) error {
 	})
 }
 
-func (w *World) batchSubject() string {
-	return w.subjects.OfScope(bus.VerbBatch, backend.Scope{Namespace: w.scratch})
+func (w *World) batchSubject(namespace string) string {
+	return w.subjects.OfScope(bus.VerbBatch, backend.Scope{Namespace: namespace})
 }
 
 // batchBody appends a batch that registers count keys from the first on.
@@ -92,9 +95,9 @@ func checkBatch(answer []byte, count int) error {
 	return nil
 }
 
-// count asks how many registrations of the run there are.
-func (w *World) count() (int, error) {
-	answer, err := w.ask(0, w.subjects.OfScope(bus.VerbCount, backend.Scope{Namespace: w.scratch}), nil)
+// count asks how many registrations of a namespace there are.
+func (w *World) count(namespace string) (int, error) {
+	answer, err := w.ask(0, w.subjects.OfScope(bus.VerbCount, backend.Scope{Namespace: namespace}), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -103,9 +106,12 @@ func (w *World) count() (int, error) {
 	return reply.Count, err
 }
 
-// removeAll unregisters everything of the run.
-func (w *World) removeAll(ctx context.Context) error {
-	scope := backend.Scope{Namespace: w.scratch}
+// removeAll unregisters everything of the run's first namespace.
+func (w *World) removeAll(ctx context.Context) error { return w.removeAllOf(ctx, w.scratch) }
+
+// removeAllOf is removeAll of a namespace.
+func (w *World) removeAllOf(ctx context.Context, namespace string) error {
+	scope := backend.Scope{Namespace: namespace}
 	for ctx.Err() == nil {
 		answer, err := w.ask(0, w.subjects.OfScope(bus.VerbList, scope), []byte(`{"limit":1000}`))
 		if err != nil {
@@ -128,7 +134,7 @@ func (w *World) removeAll(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := w.ask(0, w.batchSubject(), body); err != nil {
+		if _, err := w.ask(0, w.batchSubject(namespace), body); err != nil {
 			return err
 		}
 	}

@@ -10,13 +10,13 @@ import (
 
 // The processes whose CPU time is told apart.
 const (
-	client = iota
-	server
-	responder
+	clientProcess = iota
+	serverProcess
+	responderProcess
 	processes
 )
 
-var processNames = [processes]string{client: "client", server: "server", responder: "responder"}
+var processNames = [processes]string{clientProcess: "client", serverProcess: "server", responderProcess: "responder"}
 
 // tick is the unit of CPU times in /proc, the same on every Linux that Go runs on.
 const tick = 10 * time.Millisecond

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
@@ -15,6 +16,7 @@ type sample struct {
 	firstError error
 	elapsed    time.Duration
 	p50, p99   time.Duration
+	mallocs    uint64 // of this process
 	cpu        [processes]time.Duration
 }
 
@@ -25,12 +27,12 @@ func drive(ctx context.Context, side Side, inFlight int, d time.Duration) *sampl
 	results := make([]sample, inFlight)
 	took := make([][]time.Duration, inFlight)
 	var workers sync.WaitGroup
-	begun := time.Now()
+	before, begun := mallocs(), time.Now()
 	for i := range inFlight {
 		workers.Go(func() { took[i] = results[i].work(ctx, side, i, begun.Add(d)) })
 	}
 	workers.Wait()
-	sum := &sample{elapsed: time.Since(begun)}
+	sum := &sample{elapsed: time.Since(begun), mallocs: mallocs() - before}
 	for i := range results {
 		r := &results[i]
 		sum.units += r.units
@@ -50,10 +52,21 @@ func drive(ctx context.Context, side Side, inFlight int, d time.Duration) *sampl
 func (s *sample) work(ctx context.Context, side Side, worker int, until time.Time) []time.Duration {
 	took := make([]time.Duration, 0, 1<<12)
 	for at := time.Now(); at.Before(until) && ctx.Err() == nil; {
-		units, err := side.Do(ctx, worker)
+		var units int
+		var err error
+		var seen []time.Duration
+		if side.Timed != nil {
+			units, seen, err = side.Timed(ctx, worker)
+		} else {
+			units, err = side.Do(ctx, worker)
+		}
 		now := time.Now()
 		s.operations++
-		if s.note(units, err) {
+		switch {
+		case !s.note(units, err):
+		case side.Timed != nil:
+			took = append(took, seen...)
+		default:
 			took = append(took, now.Sub(at))
 		}
 		at = now
@@ -75,4 +88,11 @@ func (s *sample) note(units int, err error) bool {
 		s.firstError = err
 	}
 	return false
+}
+
+// mallocs is how many allocations this process has made since it began.
+func mallocs() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Mallocs
 }

@@ -64,6 +64,24 @@ func TestFailuresAreCountedAndTheFirstIsKept(t *testing.T) {
 	})
 }
 
+func TestLatenciesAreThoseThatATimedOperationHasSeen(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		side := bench.Side{Timed: func(context.Context, int) (int, []time.Duration, error) {
+			time.Sleep(10 * time.Millisecond)
+			if calls.Add(1)%2 == 0 {
+				return 0, []time.Duration{time.Nanosecond}, errors.New("too early")
+			}
+			return 1, []time.Duration{time.Millisecond, 2 * time.Millisecond, 3 * time.Millisecond}, nil
+		}}
+		s := bench.Drive(t.Context(), side, 1, 100*time.Millisecond)
+		if s.Units() != 5 || s.Failed() != 5 || s.P50() != 2*time.Millisecond {
+			t.Errorf("%d units, %d failed, p50 %v; want 5, 5 and 2ms", s.Units(), s.Failed(), s.P50())
+		}
+	})
+}
+
 func TestADriveEndsWithItsContext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -91,7 +109,7 @@ func TestEverySettingThatIsWrongIsReported(t *testing.T) {
 		t.Fatal("nothing is wrong with nothing")
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 8 {
-		t.Errorf("Validate = %v; want eight problems", err)
+	if !ok || len(joined.Unwrap()) != 10 {
+		t.Errorf("Validate = %v; want ten problems", err)
 	}
 }

@@ -1,6 +1,13 @@
 package bench
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/backend"
+)
 
 // What the tests outside the package look into.
 var (
@@ -10,6 +17,7 @@ var (
 	ParseStat      = parseStat
 	SizeOf         = sizeOf
 	CheckBatch     = checkBatch
+	RevisionIn     = revisionIn
 )
 
 // Drive is drive with what its sample says.
@@ -29,9 +37,22 @@ func CaseOf(b Budget, roost, bare []time.Duration, failed int64) CaseReport {
 	var rounds []round
 	for i := range roost {
 		rounds = append(rounds, round{
-			roost: &sample{units: 1, elapsed: roost[i], p50: roost[i], failed: failed},
-			bare:  &sample{units: 1, elapsed: bare[i], p50: bare[i]},
+			roost: &sample{units: 1, elapsed: roost[i], p50: roost[i], p99: roost[i], mallocs: 1, failed: failed},
+			bare:  &sample{units: 1, elapsed: bare[i], p50: bare[i], p99: bare[i]},
 		})
 	}
 	return m.caseReport(&Case{InFlight: 1, Budget: b}, rounds)
 }
+
+// Content is what each registration contains.
+const Content = content
+
+// NewAudience is n subscribers without a connection.
+func NewAudience(n int) *audience { return &audience{size: n, made: time.Now()} }
+
+// Tell, Hear and Strange are what an audience does.
+func (a *audience) Tell(ctx context.Context, subject string, change func() (backend.Revision, error)) ([]time.Duration, error) {
+	return a.tell(ctx, subject, change)
+}
+func (a *audience) Hear(subscriber int, m *nats.Msg) { a.hear(subscriber, m) }
+func (a *audience) Strange() int64                   { return a.strange.Load() }

@@ -25,7 +25,8 @@ func newReport(c *Config) *Report {
 		Machine: Machine{OS: runtime.GOOS, Arch: runtime.GOARCH, Cores: runtime.NumCPU(), CPU: cpuModel()},
 		Settings: Settings{
 			Server: server, Prefix: c.Prefix, DurationMs: c.Duration.Milliseconds(), Rounds: c.Rounds,
-			Connections: c.Connections, Registrations: c.Registrations, BatchSize: c.BatchSize,
+			Connections: c.Connections, Registrations: c.Registrations,
+			Copied: c.Copied, Subscribers: c.Subscribers, BatchSize: c.BatchSize,
 		},
 	}
 }

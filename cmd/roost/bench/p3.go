@@ -38,7 +38,7 @@ func prepareRegister(ctx context.Context, w *World) ([]Case, error) {
 	var registered, created counter
 	registered.written.Add(int64(first))
 	w.check(func(ctx context.Context) error {
-		return untilSeen(ctx, func() error { return registered.compare(w.count()) })
+		return untilSeen(ctx, func() error { return registered.compare(w.count(w.scratch)) })
 	})
 	w.check(func(ctx context.Context) error { return created.compare(raw.count(ctx)) })
 	body := []byte("{" + content + "}")

@@ -32,10 +32,10 @@ func prepareBulk(ctx context.Context, w *World) ([]Case, error) {
 	var registered, created counter
 	registered.written.Add(int64(first))
 	w.check(func(ctx context.Context) error {
-		return untilSeen(ctx, func() error { return registered.compare(w.count()) })
+		return untilSeen(ctx, func() error { return registered.compare(w.count(w.scratch)) })
 	})
 	w.check(func(ctx context.Context) error { return created.compare(raw.count(ctx)) })
-	subject, size := w.batchSubject(), w.c.BatchSize
+	subject, size := w.batchSubject(w.scratch), w.c.BatchSize
 	roost := Side{Do: func(_ context.Context, worker int) (int, error) {
 		answer, err := w.ask(worker, subject, w.batchBody(make([]byte, 0, 200*size), registered.take(size), size))
 		if err == nil {

@@ -15,8 +15,8 @@ func (r *Report) Print(w io.Writer) error {
 	if r.Machine.CPU != "" {
 		fmt.Fprintf(&b, ", %s", r.Machine.CPU)
 	}
-	fmt.Fprintf(&b, "\nserver: %s; %d rounds of %d ms a side; %d connections; %d registrations for reads; batches of %d\n",
-		r.Server, r.Rounds, r.DurationMs, r.Connections, r.Registrations, r.BatchSize)
+	fmt.Fprintf(&b, "\nserver: %s; %d rounds of %d ms a side; %d connections; %d registrations for reads, %d for copies; batches of %d\n",
+		r.Server, r.Rounds, r.DurationMs, r.Connections, r.Registrations, r.Copied, r.BatchSize)
 	for i := range r.Cells {
 		r.Cells[i].print(&b)
 	}
@@ -34,30 +34,31 @@ func (r *Report) Print(w io.Writer) error {
 func (c *CellReport) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%s  %s\n    against %s\n\n", c.ID, c.About, c.Baseline)
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row(t, "in flight", c.Unit+"/s", "bare/s", "ratio", "(rounds)", "budget", "p50 µs", "bare", "ratio", "budget", "p99 µs", "bare", "failed", "bare", "")
+	row(t, "", "in flight", c.Unit+"/s", "bare/s", "ratio", "(rounds)", "budget",
+		"p50 µs", "bare", "ratio", "budget", "p99 µs", "bare", "ratio", "budget", "failed", "bare", "")
 	for i := range c.Cases {
 		k := &c.Cases[i]
-		row(t, fmt.Sprint(k.InFlight), fmt.Sprintf("%.0f", k.Roost.PerSecond), fmt.Sprintf("%.0f", k.Bare.PerSecond),
-			fmt.Sprintf("%.2f", k.RateRatio), span(k.RateRatios), limit("≥", k.Budget.Rate),
-			fmt.Sprintf("%.1f", k.Roost.P50Us), fmt.Sprintf("%.1f", k.Bare.P50Us), fmt.Sprintf("%.2f", k.P50Ratio), limit("≤", k.Budget.P50),
-			fmt.Sprintf("%.0f", k.Roost.P99Us), fmt.Sprintf("%.0f", k.Bare.P99Us),
+		row(t, k.What, fmt.Sprint(k.InFlight), rate(k.Roost.PerSecond), rate(k.Bare.PerSecond),
+			fmt.Sprintf("%.2f", k.RateRatio), span(k.RateRatios), least(k.Budget.Rate),
+			show(k.Roost.P50Us), show(k.Bare.P50Us), fmt.Sprintf("%.2f", k.P50Ratio), k.Budget.p50(),
+			show(k.Roost.P99Us), show(k.Bare.P99Us), fmt.Sprintf("%.2f", k.P99Ratio), most(k.Budget.P99, ""),
 			fmt.Sprint(k.Roost.Failed), fmt.Sprint(k.Bare.Failed), verdict(k.Met))
 	}
 	_ = t.Flush() // a strings.Builder takes everything
-	fmt.Fprintf(b, "\n    CPU µs of each process for one of the %s\n\n", c.Unit)
+	fmt.Fprintf(b, "\n    CPU µs of each process, and allocations of the client, for one of the %s\n\n", c.Unit)
 	t = tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row(t, "in flight", "client", "server", "all", "bare: client", "server", "responder", "all", "all/all")
+	row(t, "", "in flight", "client", "server", "all", "allocs", "budget", "bare: client", "server", "responder", "all", "allocs", "all/all")
 	for i := range c.Cases {
 		k := &c.Cases[i]
-		row(t, fmt.Sprint(k.InFlight),
-			k.Roost.cpu("client"), k.Roost.cpu("server"), total(k.Roost.CPUUs),
-			k.Bare.cpu("client"), k.Bare.cpu("server"), k.Bare.cpu("responder"), total(k.Bare.CPUUs), shareOf(k))
+		row(t, k.What, fmt.Sprint(k.InFlight),
+			k.Roost.cpu("client"), k.Roost.cpu("server"), total(k.Roost.CPUUs), show(k.Roost.Allocations), k.Budget.allocations(),
+			k.Bare.cpu("client"), k.Bare.cpu("server"), k.Bare.cpu("responder"), total(k.Bare.CPUUs), show(k.Bare.Allocations), shareOf(k))
 	}
 	_ = t.Flush()
 	for i := range c.Cases {
 		k := &c.Cases[i]
-		complain(b, k.InFlight, "roost", &k.Roost)
-		complain(b, k.InFlight, "bare", &k.Bare)
+		complain(b, k, "roost", &k.Roost)
+		complain(b, k, "bare", &k.Bare)
 	}
 }
 
@@ -76,11 +77,27 @@ func span(ratios []float64) string {
 	return fmt.Sprintf("%.2f–%.2f", low, high)
 }
 
-func limit(sign string, value float64) string {
-	if value == 0 {
+func least(limit float64) string {
+	if limit == 0 {
 		return ""
 	}
-	return fmt.Sprintf("%s %.2f", sign, value)
+	return fmt.Sprintf("≥ %.2f", limit)
+}
+
+// show shows a number of microseconds, or of anything else that may be less than one.
+func show(value float64) string {
+	if value < 1 {
+		return fmt.Sprintf("%.4f", value)
+	}
+	return fmt.Sprintf("%.1f", value)
+}
+
+// rate shows how many come to a second, or take so many seconds.
+func rate(value float64) string {
+	if value < 100 {
+		return fmt.Sprintf("%.1f", value)
+	}
+	return fmt.Sprintf("%.0f", value)
 }
 
 func verdict(met *bool) string {
@@ -98,19 +115,19 @@ func (s *SideReport) cpu(process string) string {
 	if !ok {
 		return "?"
 	}
-	return fmt.Sprintf("%.1f", us)
+	return show(us)
 }
 
 // total sums the CPU time up, where that of the server is known.
 func total(cpu map[string]float64) string {
-	if _, ok := cpu[processNames[server]]; !ok {
+	if _, ok := cpu[processNames[serverProcess]]; !ok {
 		return "?"
 	}
-	return fmt.Sprintf("%.1f", sum(cpu))
+	return show(sum(cpu))
 }
 
 func shareOf(k *CaseReport) string {
-	if _, ok := k.Bare.CPUUs[processNames[server]]; !ok {
+	if _, ok := k.Bare.CPUUs[processNames[serverProcess]]; !ok {
 		return "?"
 	}
 	return fmt.Sprintf("%.2f", ratio(sum(k.Roost.CPUUs), sum(k.Bare.CPUUs)))
@@ -123,8 +140,8 @@ func sum(cpu map[string]float64) (all float64) {
 	return all
 }
 
-func complain(b *strings.Builder, inFlight int, who string, s *SideReport) {
+func complain(b *strings.Builder, k *CaseReport, who string, s *SideReport) {
 	if s.Failed > 0 {
-		fmt.Fprintf(b, "\n    %d in flight, %s: %d failed, the first with: %s\n", inFlight, who, s.Failed, s.Error)
+		fmt.Fprintf(b, "\n    %s, %s: %d failed, the first with: %s\n", k.name(), who, s.Failed, s.Error)
 	}
 }

@@ -24,6 +24,8 @@ type Settings struct {
 	Rounds        int    `json:"rounds"`
 	Connections   int    `json:"connections"`
 	Registrations int    `json:"registrations"`
+	Copied        int    `json:"copied"`
+	Subscribers   int    `json:"subscribers"`
 	BatchSize     int    `json:"batch_size"`
 }
 
@@ -38,6 +40,7 @@ type CellReport struct {
 
 // CaseReport is what a case came to. Ratios are medians of those of each round.
 type CaseReport struct {
+	What      string     `json:"what,omitempty"`
 	InFlight  int        `json:"in_flight"`
 	Roost     SideReport `json:"roost"`
 	Bare      SideReport `json:"bare"`
@@ -45,6 +48,7 @@ type CaseReport struct {
 	// RateRatios are the rounds' own: their spread says how quiet the machine was.
 	RateRatios []float64 `json:"rate_ratios"`
 	P50Ratio   float64   `json:"p50_ratio"`
+	P99Ratio   float64   `json:"p99_ratio"`
 	Budget     Budget    `json:"budget,omitzero"`
 	Met        *bool     `json:"met,omitempty"` // none without a budget
 }
@@ -55,10 +59,12 @@ type SideReport struct {
 	P50Us     float64 `json:"p50_us"`
 	P99Us     float64 `json:"p99_us"`
 	// CPUUs is the CPU time of each process per unit, over all rounds, where it is known.
-	CPUUs  map[string]float64 `json:"cpu_us"`
-	Units  int64              `json:"units"`
-	Failed int64              `json:"failed"`
-	Error  string             `json:"error,omitempty"` // the first
+	CPUUs map[string]float64 `json:"cpu_us"`
+	// Allocations are those of the measuring process per unit.
+	Allocations float64 `json:"allocations"`
+	Units       int64   `json:"units"`
+	Failed      int64   `json:"failed"`
+	Error       string  `json:"error,omitempty"` // the first
 }
 
 // Errors returns how many operations failed, in all.
@@ -77,8 +83,8 @@ func (r *Report) Failure() error {
 		for _, k := range c.Cases {
 			for who, side := range map[string]*SideReport{"roost": &k.Roost, "bare": &k.Bare} {
 				if side.Failed > 0 {
-					return fmt.Errorf("%d operations failed, the first of %s, %s at %d in flight, with: %s",
-						r.Errors(), c.ID, who, k.InFlight, side.Error)
+					return fmt.Errorf("%d operations failed, the first of %s, %s at %s, with: %s",
+						r.Errors(), c.ID, who, k.name(), side.Error)
 				}
 			}
 		}
@@ -91,7 +97,7 @@ func (r *Report) Missed() (missed []string) {
 	for _, c := range r.Cells {
 		for _, k := range c.Cases {
 			if k.Met != nil && !*k.Met {
-				missed = append(missed, fmt.Sprintf("%s at %d in flight", c.ID, k.InFlight))
+				missed = append(missed, c.ID+" at "+k.name())
 			}
 		}
 	}
@@ -108,32 +114,44 @@ func (m *measurement) report() CellReport {
 
 func (m *measurement) caseReport(k *Case, rounds []round) CaseReport {
 	var roost, bare []*sample
-	var rates, p50s []float64
+	var rates, p50s, p99s []float64
 	for _, r := range rounds {
 		roost, bare = append(roost, r.roost), append(bare, r.bare)
 		rates = append(rates, ratio(r.roost.rate(), r.bare.rate()))
 		p50s = append(p50s, ratio(float64(r.roost.p50), float64(r.bare.p50)))
+		p99s = append(p99s, ratio(float64(r.roost.p99), float64(r.bare.p99)))
 	}
 	c := CaseReport{
-		InFlight: k.InFlight, Roost: m.sideReport(roost), Bare: m.sideReport(bare),
-		RateRatio: medianFloat(rates), RateRatios: rates, P50Ratio: medianFloat(p50s), Budget: k.Budget,
+		What: k.What, InFlight: k.InFlight, Roost: m.sideReport(roost), Bare: m.sideReport(bare),
+		RateRatio: medianFloat(rates), RateRatios: rates, P50Ratio: medianFloat(p50s), P99Ratio: medianFloat(p99s),
+		Budget: k.Budget,
 	}
 	if k.Budget != (Budget{}) {
-		met := c.Roost.Failed == 0 && c.RateRatio >= k.Budget.Rate && (k.Budget.P50 == 0 || c.P50Ratio <= k.Budget.P50)
+		met := c.Roost.Failed == 0 && c.within()
 		c.Met = &met
 	}
 	return c
 }
 
+// name says which case c is of its cell, for people.
+func (c *CaseReport) name() string {
+	if c.What == "" {
+		return fmt.Sprintf("%d in flight", c.InFlight)
+	}
+	return fmt.Sprintf("%s, %d in flight", c.What, c.InFlight)
+}
+
 func (m *measurement) sideReport(samples []*sample) SideReport {
 	r := SideReport{CPUUs: make(map[string]float64)}
 	var rates []float64
+	var mallocs uint64
 	var p50s, p99s []time.Duration
 	var cpu [processes]time.Duration
 	for _, s := range samples {
 		rates, p50s, p99s = append(rates, s.rate()), append(p50s, s.p50), append(p99s, s.p99)
 		r.Units += s.units
 		r.Failed += s.failed
+		mallocs += s.mallocs
 		if s.firstError != nil && r.Error == "" {
 			r.Error = s.firstError.Error()
 		}
@@ -141,7 +159,7 @@ func (m *measurement) sideReport(samples []*sample) SideReport {
 			cpu[p] += s.cpu[p]
 		}
 	}
-	r.PerSecond = medianFloat(rates)
+	r.PerSecond, r.Allocations = medianFloat(rates), ratio(float64(mallocs), float64(r.Units))
 	r.P50Us, r.P99Us = microseconds(medianDuration(p50s)), microseconds(medianDuration(p99s))
 	for p := range cpu {
 		if m.w.known(p) {

@@ -17,29 +17,51 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		c.Progress = func(string) {}
 	}
 	report := newReport(&c)
-	for _, cell := range cells() {
-		if len(c.Only) > 0 && !slices.Contains(c.Only, cell.ID) {
-			continue
+	for _, group := range neighbours(slices.DeleteFunc(cells(), func(cell Cell) bool {
+		return len(c.Only) > 0 && !slices.Contains(c.Only, cell.ID)
+	})) {
+		if err := runGroup(ctx, &c, group, report); err != nil {
+			return nil, err
 		}
-		result, err := runCell(ctx, &c, cell, report)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", cell.ID, err)
-		}
-		report.Cells = append(report.Cells, result)
 	}
 	return report, nil
 }
 
-// runCell measures one cell in a world of its own, so that none is slower for what those
+// neighbours parts cells into those that share a world.
+func neighbours(cells []Cell) (groups [][]Cell) {
+	for i, cell := range cells {
+		if i > 0 && cell.Shares != "" && cell.Shares == cells[i-1].Shares {
+			groups[len(groups)-1] = append(groups[len(groups)-1], cell)
+		} else {
+			groups = append(groups, []Cell{cell})
+		}
+	}
+	return groups
+}
+
+// runGroup measures cells in a world of their own, so that none is slower for what those
 // before it have left behind.
-func runCell(ctx context.Context, c *Config, cell Cell, report *Report) (result CellReport, err error) {
-	c.Progress(cell.ID + ": setting up")
-	w, err := open(ctx, c, cell.JetStream)
+func runGroup(ctx context.Context, c *Config, cells []Cell, report *Report) (err error) {
+	c.Progress(cells[0].ID + ": setting up")
+	w, err := open(ctx, c, slices.ContainsFunc(cells, func(cell Cell) bool { return cell.JetStream }))
 	if err != nil {
-		return result, err
+		return fmt.Errorf("%s: %w", cells[0].ID, err)
 	}
 	defer func() { err = errors.Join(err, w.close(ctx)) }()
 	report.NATS, report.Prefix = w.clients[0].ConnectedServerVersion(), c.Prefix
+	for _, cell := range cells {
+		result, err := runCell(ctx, c, w, cell)
+		if err != nil {
+			return fmt.Errorf("%s: %w", cell.ID, err)
+		}
+		report.Cells = append(report.Cells, result)
+	}
+	return nil
+}
+
+// runCell measures one cell.
+func runCell(ctx context.Context, c *Config, w *World, cell Cell) (result CellReport, err error) {
+	defer func() { err = errors.Join(err, w.release()) }()
 	cases, err := cell.Prepare(ctx, w)
 	if err != nil {
 		return result, err

@@ -80,12 +80,19 @@ func TestABudgetIsMissedByRateByLatencyAndByFailures(t *testing.T) {
 	}{
 		{"rate", bench.Budget{Rate: 0.5}, slow, 0},
 		{"latency", bench.Budget{P50: 2}, slow, 0},
+		{"the slowest", bench.Budget{P99: 2}, slow, 0},
+		{"latency whatever the baseline's", bench.Budget{P50Us: 2999}, slow, 0},
+		{"allocations", bench.Budget{NoAllocations: true}, fast, 0},
 		{"failures", bench.Budget{Rate: 0.5}, fast, 1},
 	} {
 		report := bench.CaseOf(c.budget, c.roost, fast, c.failed)
 		if report.Met == nil || *report.Met {
 			t.Errorf("%s: met = %v; want false", c.why, report.Met)
 		}
+	}
+	every := bench.Budget{Rate: 0.3, P50: 3, P99: 3, P50Us: 3000}
+	if report := bench.CaseOf(every, slow, fast, 0); report.Met == nil || !*report.Met {
+		t.Errorf("met = %v on the very budgets; want true", report.Met)
 	}
 	if report := bench.CaseOf(bench.Budget{}, slow, fast, 0); report.Met != nil {
 		t.Errorf("met = %v without a budget; want nothing", *report.Met)

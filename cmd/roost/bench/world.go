@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -22,14 +23,17 @@ type World struct {
 	// Scratch is the namespace of what is registered, and what the baseline's subjects
 	// begin with.
 	scratch string
+	url     string
 	clients []*nats.Conn
 	pids    [processes]int // 0 where not known
 
 	dir       string // of the registry that was started
 	started   *process
 	responder *process
-	checks    []func(context.Context) error
+	checks    []func(context.Context) error // of the present cell
+	releases  []func() error                // of the present cell
 	cleanups  []func(context.Context) error
+	shared    *crowd // nil until a cell needs it
 }
 
 // open starts what c asks for and connects to it. trusted is about a registry that it starts.
@@ -43,25 +47,33 @@ func open(ctx context.Context, c *Config, trusted bool) (w *World, err error) {
 	if w.subjects, err = bus.NewSubjects(c.Prefix); err != nil {
 		return w, err
 	}
-	url := c.Server
-	if url == "" {
-		if url, err = w.serve(ctx, trusted); err != nil {
+	if w.url = c.Server; w.url == "" {
+		if w.url, err = w.serve(ctx, trusted); err != nil {
 			return w, err
 		}
 	}
 	for range c.Connections {
-		nc, err := nats.Connect(url, append(c.Options, nats.Name("roost bench"), nats.NoReconnect())...)
+		nc, err := w.connect()
 		if err != nil {
-			return w, fmt.Errorf("connect to %s: %w", url, err)
+			return w, err
 		}
 		w.clients = append(w.clients, nc)
 	}
-	args := append(c.Program.Responder, "--server", url, "--subject", w.control())
+	args := append(c.Program.Responder, "--server", w.url, "--subject", w.control())
 	if w.responder, _, err = c.Program.start(ctx, args...); err != nil {
 		return w, err
 	}
-	w.pids[client], w.pids[responder] = os.Getpid(), w.responder.cmd.Process.Pid
+	w.pids[clientProcess], w.pids[responderProcess] = os.Getpid(), w.responder.cmd.Process.Pid
 	return w, nil
+}
+
+// connect makes a connection to where the registry is.
+func (w *World) connect() (*nats.Conn, error) {
+	nc, err := nats.Connect(w.url, append(w.c.Options, nats.Name("roost bench"), nats.NoReconnect())...)
+	if err != nil {
+		return nil, fmt.Errorf("connect to %s: %w", w.url, err)
+	}
+	return nc, nil
 }
 
 // serve starts a registry. The registry's own connections are restricted also where its
@@ -75,7 +87,7 @@ func (w *World) serve(ctx context.Context, trusted bool) (url string, err error)
 	if err != nil {
 		return "", err
 	}
-	w.pids[server] = w.started.cmd.Process.Pid
+	w.pids[serverProcess] = w.started.cmd.Process.Pid
 	return url, nil
 }
 
@@ -90,6 +102,19 @@ func (w *World) verify(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// afterwards has f be called when the present cell is done.
+func (w *World) afterwards(f func() error) { w.releases = append(w.releases, f) }
+
+// release lets go of what the present cell has needed.
+func (w *World) release() error {
+	var problems []error
+	for _, f := range slices.Backward(w.releases) {
+		problems = append(problems, f())
+	}
+	w.checks, w.releases = nil, nil
+	return errors.Join(problems...)
 }
 
 // cleanTimeout bounds the clearing up behind a run on somebody's registry.

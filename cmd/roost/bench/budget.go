@@ -1,0 +1,50 @@
+package bench
+
+import (
+	"strconv"
+	"strings"
+)
+
+// Budget says how much worse than bare NATS a case may be; 0 sets no limit.
+type Budget struct {
+	Rate float64 `json:"rate,omitempty"` // at least so much of its rate
+	P50  float64 `json:"p50,omitempty"`  // at most so much of its median latency
+	P99  float64 `json:"p99,omitempty"`  // at most so much of its 99th percentile
+	// P50Us is what the median latency may be at most, whatever the baseline's is.
+	P50Us float64 `json:"p50_us,omitempty"`
+	// NoAllocations says that a unit must cost this process none.
+	NoAllocations bool `json:"no_allocations,omitempty"`
+}
+
+// few are the allocations per unit that driving a side may cost, and the rest of the
+// process meanwhile.
+const few = 0.01
+
+// within reports whether c keeps to its budget.
+func (c *CaseReport) within() bool {
+	b := c.Budget
+	within := func(got, limit float64) bool { return limit == 0 || got <= limit }
+	return c.RateRatio >= b.Rate && within(c.P50Ratio, b.P50) && within(c.P99Ratio, b.P99) && within(c.Roost.P50Us, b.P50Us) &&
+		(!b.NoAllocations || c.Roost.Allocations < few)
+}
+
+// most shows a limit that is not to be exceeded, "" for none.
+func most(limit float64, unit string) string {
+	if limit == 0 {
+		return ""
+	}
+	return "≤ " + strconv.FormatFloat(limit, 'f', -1, 64) + unit
+}
+
+// p50 shows what b says of the median latency.
+func (b *Budget) p50() string {
+	return strings.TrimSpace(most(b.P50, "") + " " + most(b.P50Us, " µs"))
+}
+
+// allocations shows what b says of allocations.
+func (b *Budget) allocations() string {
+	if b.NoAllocations {
+		return "none"
+	}
+	return ""
+}

@@ -29,7 +29,7 @@ func StartCluster(tb testing.TB, n int, change ...func(*server.Options)) *Cluste
 	c := &Cluster{}
 	for i := range n {
 		c.Nodes = append(c.Nodes, newServer(tb, append([]func(*server.Options){func(o *server.Options) {
-			o.ServerName = fmt.Sprintf("natstest-%d", i+1)
+			o.ServerName = clusterName(i)
 			o.Host, o.Port = "127.0.0.1", ports[n+i]
 			o.Cluster = server.ClusterOpts{Name: "natstest", Host: "127.0.0.1", Port: ports[i], NoAdvertise: true}
 			o.Routes = slices.Clone(routes)
@@ -46,6 +46,9 @@ func StartCluster(tb testing.TB, n int, change ...func(*server.Options)) *Cluste
 	c.AwaitHealthy(tb)
 	return c
 }
+
+// clusterName is that of a cluster's i-th server.
+func clusterName(i int) string { return fmt.Sprintf("natstest-%d", i+1) }
 
 // freePorts returns ports that nobody listened on a moment ago. The routes of a cluster
 // must be known before its servers start.

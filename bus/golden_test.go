@@ -63,6 +63,11 @@ func messages(t *testing.T) map[string]any {
 		Status: bus.Statuses{backend.Up, backend.Draining},
 	}
 	lease := "pTqkZ4mB7sUe1Xh0aWc9Rg"
+	connection := &bus.Connection{ServerID: "NCPXBXTZV6QW3ZBBHJFFOJ2YKQWKTPWEZ7BJUDVC2TTDPGNZKJ4MHWJ5", ClientID: 31}
+	held := bus.Lease{
+		Owner: r.Owner, Name: "payments-7f9c", TTLMs: 15_000, RemainingMs: 11_250, State: "live", Registrations: 3,
+		GrantedAt: bus.Instant(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
+	}
 	return map[string]any{
 		"request_register": bus.RegisterRequest{Content: content, Guard: bus.GuardOf(lease, backend.IfAbsent())},
 		"request_lookup":   bus.LookupRequest{Freshness: freshness, WaitMs: ptr(int64(30_000))},
@@ -94,6 +99,30 @@ func messages(t *testing.T) map[string]any {
 		}},
 		"request_health": bus.HealthRequest{},
 
+		"request_lease_grant": bus.GrantRequest{
+			Lease: lease, TTLMs: ptr(int64(15_000)), GraceMs: ptr(int64(2000)), Name: "payments-7f9c", Connection: connection,
+		},
+		"request_lease_grant_least": bus.GrantRequest{Lease: lease},
+		"request_lease_keepalive":   bus.KeepaliveRequest{Lease: lease, Connection: connection},
+		"request_lease_keepalives": bus.KeepaliveRequest{
+			Leases: []string{lease, "8fJd02mWq_Zx-5TtYbNc3LvR"}, Connection: connection,
+		},
+		"request_lease_revoke": bus.RevokeRequest{Lease: lease},
+		"request_admin_revoke": bus.AdminRevokeRequest{Reason: "host is gone"},
+		"request_lease_get":    bus.LeaseRequest{Freshness: bus.Freshness{MinRevision: 42}},
+		"request_lease_list": bus.LeasesRequest{
+			Paging: bus.Paging{Limit: ptr(100), After: r.Owner}, Freshness: bus.Freshness{Consistency: "linearizable"},
+		},
+
+		"reply_lease_grant":          bus.GrantReply{Owner: r.Owner, TTLMs: 15_000, GraceMs: 2000, Term: 7},
+		"reply_lease_keepalive":      bus.KeepaliveReply{TTLMs: 15_000, Term: 7},
+		"reply_lease_keepalives":     bus.KeepalivesReply{Expired: []string{bus.Owner("8fJd02mWq_Zx-5TtYbNc3LvR")}, Term: 7},
+		"reply_lease_keepalives_all": bus.KeepalivesReply{Expired: []string{}, Term: 7},
+		"reply_lease_revoke":         bus.RevokeReply{Removed: 3},
+		"reply_lease_get":            held,
+		"reply_lease_list":           bus.LeasesReply{Leases: []bus.Lease{held}, Next: r.Owner},
+		"reply_lease_list_empty":     bus.LeasesReply{Leases: []bus.Lease{}},
+
 		"beacon": bus.Beacon{Revision: 42, Epoch: 1792454400, Feed: "6p3vd0q1t9k2n8sm", Keeper: bus.Keeper{Node: "roost-2", Term: 7}},
 
 		"reply_registration":      r,
@@ -123,6 +152,7 @@ func messages(t *testing.T) map[string]any {
 			Status: backend.Degraded, Problems: []string{"the view has not heard from the store for 3s"},
 			Node: "roost-1", Version: "0.1.0", Backend: "hybrid", State: "stale", Registrations: 120, Services: 9,
 			Revision: 42, Epoch: 1, AgeMs: 3100,
+			Leases: 40, Suspects: ptr(1), Held: ptr(0), ConnectionEvents: ptr(true),
 			Keeper:     &bus.Keeper{Node: "roost-2", Term: 7},
 			Requests:   bus.RequestStats{InFlight: 3, Limit: 1024, Waiting: 12, WaitingLimit: 10_000, Answered: 1200, Failed: 7},
 			Operations: []bus.Operation{{Name: "lookup", Count: 1000, Refused: 12, P50Us: 3, P99Us: 41, MaxUs: 870}},

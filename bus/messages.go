@@ -303,17 +303,30 @@ type HealthRequest struct{}
 
 // HealthReply answers a health request.
 type HealthReply struct {
-	Status        backend.HealthStatus `json:"status"`
-	Problems      []string             `json:"problems,omitempty"`
-	Node          string               `json:"node"`
-	Version       string               `json:"version"`
-	Backend       string               `json:"backend"`
-	State         string               `json:"state"`
-	Registrations int                  `json:"registrations"`
-	Services      int                  `json:"services"`
-	Revision      backend.Revision     `json:"revision"`
-	Epoch         backend.Epoch        `json:"epoch"`
-	AgeMs         int64                `json:"age_ms"`
+	Status   backend.HealthStatus `json:"status"`
+	Problems []string             `json:"problems,omitempty"`
+	// Notes say what an operator should know although nothing is wrong.
+	Notes         []string         `json:"notes,omitempty"`
+	Node          string           `json:"node"`
+	Version       string           `json:"version"`
+	Backend       string           `json:"backend"`
+	State         string           `json:"state"`
+	Registrations int              `json:"registrations"`
+	Services      int              `json:"services"`
+	Revision      backend.Revision `json:"revision"`
+	Epoch         backend.Epoch    `json:"epoch"`
+	AgeMs         int64            `json:"age_ms"`
+	// Leases is how many leases live.
+	Leases int `json:"leases"`
+	// Suspects is how many of them end soon unless they are kept alive, since their
+	// connections were closed, Held how many would have ended with too many others. Only
+	// the keeper knows; nil where another node answers.
+	Suspects *int `json:"suspects,omitempty"`
+	Held     *int `json:"held,omitempty"`
+	// ConnectionEvents says whether this node hears of closed connections. Where it does
+	// not, a process that dies is noticed when its lease's TTL has passed. It is nil on a
+	// node without leases.
+	ConnectionEvents *bool `json:"connection_events,omitempty"`
 	// Keeper is the one that the node knows of; nil if it knows of none.
 	Keeper     *Keeper      `json:"keeper,omitempty"`
 	Requests   RequestStats `json:"requests"`

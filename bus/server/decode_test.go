@@ -31,6 +31,13 @@ func requests() map[string]func() any {
 		"services":         func() any { return new(bus.ServicesRequest) },
 		"batch":            func() any { return new(bus.BatchRequest) },
 		"health":           func() any { return new(bus.HealthRequest) },
+		"lease_grant":      func() any { return new(bus.GrantRequest) },
+		"lease_keepalive":  func() any { return new(bus.KeepaliveRequest) },
+		"lease_keepalives": func() any { return new(bus.KeepaliveRequest) },
+		"lease_revoke":     func() any { return new(bus.RevokeRequest) },
+		"lease_get":        func() any { return new(bus.LeaseRequest) },
+		"lease_list":       func() any { return new(bus.LeasesRequest) },
+		"admin_revoke":     func() any { return new(bus.AdminRevokeRequest) },
 	}
 }
 
@@ -201,6 +208,31 @@ func TestWhatIsWrongIsNamed(t *testing.T) {
 		{"batch", `{"atomic":null}`, "atomic"},
 		{"batch", `{"atomic":"yes"}`, "atomic"},
 		{"health", `{"verbose":true}`, "verbose"},
+		{"lease_grant", `{"lease":""}`, "lease"},
+		{"lease_grant", `{"lease":null}`, "lease"},
+		{"lease_grant", `{"ttl_ms":"15s"}`, "ttl_ms"},
+		{"lease_grant", `{"ttl_ms":1.5}`, "ttl_ms"},
+		{"lease_grant", `{"ttl_ms":null}`, "ttl_ms"},
+		{"lease_grant", `{"ttl_ms":9223372036854775808}`, "ttl_ms"},
+		{"lease_grant", `{"grace_ms":true}`, "grace_ms"},
+		{"lease_grant", `{"connection":null}`, "connection"},
+		{"lease_grant", `{"connection":"x"}`, "connection"},
+		{"lease_grant", `{"connection":{"server_id":7}}`, "connection.server_id"},
+		{"lease_grant", `{"connection":{"client_id":"7"}}`, "connection.client_id"},
+		{"lease_grant", `{"connection":{"client_id":-7}}`, "connection.client_id"},
+		{"lease_grant", `{"connection":{"user":"x"}}`, "connection.user"},
+		{"lease_keepalive", `{"lease":"a","lease":"b"}`, "lease"},
+		{"lease_keepalive", `{"leases":"x"}`, "leases"},
+		{"lease_keepalive", `{"leases":null}`, "leases"},
+		{"lease_keepalive", `{"leases":[7]}`, "leases.0"},
+		{"lease_keepalive", `{"leases":[],"leases":[]}`, "leases"},
+		{"lease_keepalive", `{"ttl_ms":1}`, "ttl_ms"},
+		{"lease_revoke", `{"lease":7}`, "lease"},
+		{"lease_revoke", `{"reason":"x"}`, "reason"},
+		{"lease_get", `{"owner":"x"}`, "owner"},
+		{"lease_list", `{"limit":"1"}`, "limit"},
+		{"admin_revoke", `{"reason":null}`, "reason"},
+		{"admin_revoke", `{"lease":"x"}`, "lease"},
 	} {
 		wantInvalid(t, c.request, c.body, server.Decode([]byte(c.body), requests()[c.request]()), c.field)
 	}
@@ -279,3 +311,8 @@ func FuzzListRequest(f *testing.F)            { fuzz(f, "list") }
 func FuzzCountRequest(f *testing.F)           { fuzz(f, "count") }
 func FuzzServicesRequest(f *testing.F)        { fuzz(f, "services") }
 func FuzzBatchRequest(f *testing.F)           { fuzz(f, "batch") }
+func FuzzGrantRequest(f *testing.F)           { fuzz(f, "lease_grant") }
+func FuzzRevokeRequest(f *testing.F)          { fuzz(f, "lease_revoke") }
+func FuzzLeaseRequest(f *testing.F)           { fuzz(f, "lease_get") }
+func FuzzLeasesRequest(f *testing.F)          { fuzz(f, "lease_list") }
+func FuzzAdminRevokeRequest(f *testing.F)     { fuzz(f, "admin_revoke") }

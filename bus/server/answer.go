@@ -23,7 +23,7 @@ type answer struct {
 
 // serve carries out r with handle, replies, and forgets it. base is the parent of its
 // context. It reports whether r was one that waited.
-func (s *Server) serve(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (waited bool) {
+func (s *responder) serve(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (waited bool) {
 	a, err := s.carryOut(base, r, handle)
 	waited = r.waited
 	s.finish(base, r, a, err)
@@ -32,7 +32,7 @@ func (s *Server) serve(base context.Context, r *request, handle func(context.Con
 
 // servePromptly is serve for a request that is known not to wait. It reports whether r
 // was one; if not, nothing has been done.
-func (s *Server) servePromptly(base context.Context, r *request) bool {
+func (s *responder) servePromptly(base context.Context, r *request) bool {
 	a, err := s.carryOut(base, r, r.to.prompt)
 	if errors.Is(err, errMayWait) {
 		return false
@@ -44,7 +44,7 @@ func (s *Server) servePromptly(base context.Context, r *request) bool {
 // errMayWait is the answer of a prompt handler to what may have to wait.
 var errMayWait = errors.New("may have to wait")
 
-func (s *Server) finish(ctx context.Context, r *request, a answer, err error) {
+func (s *responder) finish(ctx context.Context, r *request, a answer, err error) {
 	code := s.conclude(ctx, r, a, err)
 	if s.obs.watches() {
 		s.obs.Answered(r.to.name, code, time.Since(r.received))
@@ -54,7 +54,7 @@ func (s *Server) finish(ctx context.Context, r *request, a answer, err error) {
 
 // handle runs the handler of r's endpoint inside r's deadline. waits is the parent of its
 // context if it waits.
-func (s *Server) handle(base, waits context.Context, r *request) (answer, error) {
+func (s *responder) handle(base, waits context.Context, r *request) (answer, error) {
 	if err := s.check(r); err != nil {
 		return answer{}, err
 	}
@@ -65,7 +65,7 @@ func (s *Server) handle(base, waits context.Context, r *request) (answer, error)
 }
 
 // check reports what is wrong with r whatever it asks for.
-func (s *Server) check(r *request) error {
+func (s *responder) check(r *request) error {
 	if err := r.parseHeaders(s.cfg.DefaultTimeout); err != nil {
 		return err
 	}
@@ -76,7 +76,7 @@ func (s *Server) check(r *request) error {
 }
 
 // carryOut runs handle. A panic in it becomes an internal error.
-func (s *Server) carryOut(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (a answer, err error) {
+func (s *responder) carryOut(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (a answer, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.log.LogAttrs(base, slog.LevelError, "request handler panicked",
@@ -89,7 +89,7 @@ func (s *Server) carryOut(base context.Context, r *request, handle func(context.
 }
 
 // conclude sends the reply and returns its code.
-func (s *Server) conclude(ctx context.Context, r *request, a answer, err error) bus.Code {
+func (s *responder) conclude(ctx context.Context, r *request, a answer, err error) bus.Code {
 	if err == nil {
 		header := s.stamps.ofWrite
 		if r.to.reads {
@@ -111,7 +111,7 @@ func (s *Server) conclude(ctx context.Context, r *request, a answer, err error) 
 var errOversize = errors.New("reply larger than max_payload")
 
 // send publishes a reply. A connection that is gone has nobody behind it to be told so.
-func (s *Server) send(ctx context.Context, r *request, header nats.Header, body []byte) error {
+func (s *responder) send(ctx context.Context, r *request, header nats.Header, body []byte) error {
 	if r.reply == "" {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (s *Server) send(ctx context.Context, r *request, header nats.Header, body 
 
 // oversize is the error in place of a reply that does not fit. A write has been done all
 // the same, so it must not look as if it had not.
-func (s *Server) oversize(r *request, size int, err error) error {
+func (s *responder) oversize(r *request, size int, err error) error {
 	if !r.to.reads {
 		return fmt.Errorf("%w: %w", backend.ErrUnknownOutcome, err)
 	}
@@ -138,7 +138,7 @@ func (s *Server) oversize(r *request, size int, err error) error {
 }
 
 // sendError sends a failed reply, without the holder's registration if that is too much.
-func (s *Server) sendError(ctx context.Context, r *request, stamp backend.Stamp, e *bus.Error) {
+func (s *responder) sendError(ctx context.Context, r *request, stamp backend.Stamp, e *bus.Error) {
 	if r.reply == "" {
 		return
 	}
@@ -157,7 +157,7 @@ func (s *Server) sendError(ctx context.Context, r *request, stamp backend.Stamp,
 
 // failure turns err into what is sent. A deadline that a Backend passed on as it came is
 // given the meaning that it has for the request.
-func (s *Server) failure(ctx context.Context, r *request, err error) *bus.Error {
+func (s *responder) failure(ctx context.Context, r *request, err error) *bus.Error {
 	e := bus.ErrorFrom(err)
 	if e.Code != bus.CodeInternal {
 		return e
@@ -178,7 +178,7 @@ func (s *Server) failure(ctx context.Context, r *request, err error) *bus.Error 
 const headerRoom = 192
 
 // budget returns how many bytes the body of a reply may have.
-func (s *Server) budget() int { return max(int(s.nc.MaxPayload())-headerRoom, 1) }
+func (s *responder) budget() int { return max(int(s.nc.MaxPayload())-headerRoom, 1) }
 
 // maxCursor is the greatest length of a page's next: three names of three characters a
 // byte, two numbers, as base64.
@@ -186,7 +186,7 @@ const maxCursor = (3*3*backend.MaxName+40)*4/3 + 4
 
 // pageBudget returns how many bytes the entries of a list may have: less than the budget
 // by what is around them and between them.
-func (s *Server) pageBudget() int {
+func (s *responder) pageBudget() int {
 	budget := s.budget()
 	return max(budget-budget/64-maxCursor-64, 1)
 }

@@ -18,7 +18,7 @@ const cancelGrace = time.Second
 
 // drain ends the service and the requests that wait, finishes those in hand, and cancels
 // what is still in hand after Config.DrainTimeout.
-func (s *Server) drain(base context.Context, service micro.Service, h *hands, endWaits, cancel context.CancelCauseFunc) error {
+func (s *Server) drain(base context.Context, service micro.Service, h *hands[request], endWaits, cancel context.CancelCauseFunc) error {
 	ctx, stop := context.WithTimeout(base, s.cfg.DrainTimeout)
 	defer stop()
 	if service != nil {
@@ -62,7 +62,7 @@ func (s *Server) deliver(ctx context.Context) {
 }
 
 // flush has the last replies reach NATS, if it is there.
-func (s *Server) flush(base context.Context) {
+func (s *responder) flush(base context.Context) {
 	if !s.nc.IsConnected() {
 		return
 	}

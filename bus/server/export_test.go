@@ -16,7 +16,7 @@ var Decode = decode
 var RenderPage = renderPage
 
 // Forbidden reports whether a server with cfg refuses to send to reply.
-func Forbidden(cfg Config, reply string) bool { return (&Server{cfg: cfg}).forbidden(reply) }
+func Forbidden(cfg Config, reply string) bool { return (&responder{cfg: cfg}).forbidden(reply) }
 
 // Deadline is the context of a request, and its end.
 func Deadline(parent context.Context, at time.Time) (ctx context.Context, end func()) {
@@ -28,7 +28,7 @@ func Deadline(parent context.Context, at time.Time) (ctx context.Context, end fu
 func ReadHeaders() func(backend.Stamp) nats.Header { return new(stamps).ofRead }
 
 // Hands carry out functions, limit of them at once.
-type Hands struct{ h *hands }
+type Hands struct{ h *hands[request] }
 
 // NewHands returns Hands that do not work yet.
 func NewHands(limit int, work func(subject string)) Hands {

@@ -10,11 +10,11 @@ import (
 // Requests that wait are counted apart, so that they keep nobody out.
 // A goroutine that has finished waits for the next request, because starting one and
 // growing its stack costs more than waking one.
-type hands struct {
+type hands[R any] struct {
 	limit, maxWaiting int64
 	// work carries out a request and reports whether it was told to wait.
-	work func(*request) (waited bool)
-	next chan *request
+	work func(*R) (waited bool)
+	next chan *R
 	idle atomic.Int64 // goroutines that wait on next
 
 	mu       sync.RWMutex // held for reading while a request is taken on
@@ -27,13 +27,13 @@ type hands struct {
 // maxIdle is how many goroutines wait for work at most.
 const maxIdle = 128
 
-func newHands(limit, maxWaiting int, work func(*request) bool) *hands {
-	return &hands{limit: int64(limit), maxWaiting: int64(maxWaiting), work: work, next: make(chan *request)}
+func newHands[R any](limit, maxWaiting int, work func(*R) bool) *hands[R] {
+	return &hands[R]{limit: int64(limit), maxWaiting: int64(maxWaiting), work: work, next: make(chan *R)}
 }
 
 // wait counts a request in hand among those that wait from now on, unless there are too
 // many.
-func (h *hands) wait() bool {
+func (h *hands[R]) wait() bool {
 	if h.waiting.Add(1) > h.maxWaiting {
 		h.waiting.Add(-1)
 		return false
@@ -53,7 +53,7 @@ const (
 
 // take has r carried out and returns at once. Requests of the privileged kind are not
 // counted against the limit, but may use it up once more.
-func (h *hands) take(r *request, privileged bool) taken {
+func (h *hands[R]) take(r *R, privileged bool) taken {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	if h.closed {
@@ -77,7 +77,7 @@ func (h *hands) take(r *request, privileged bool) taken {
 }
 
 // hand carries out r and what comes after it, until next is closed or enough others wait.
-func (h *hands) hand(r *request) {
+func (h *hands[R]) hand(r *R) {
 	defer h.all.Done()
 	for r != nil {
 		if h.work(r) {
@@ -96,7 +96,7 @@ func (h *hands) hand(r *request) {
 
 // close ends the taking on of requests and waits until those in hand are finished or ctx
 // is done, which it reports.
-func (h *hands) close(ctx context.Context) (finished bool) {
+func (h *hands[R]) close(ctx context.Context) (finished bool) {
 	h.mu.Lock()
 	if !h.closed {
 		h.closed = true

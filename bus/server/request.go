@@ -37,8 +37,8 @@ type request struct {
 	out nats.Msg // the reply
 }
 
-func (r *request) fill(to *endpoint, m micro.Request) {
-	r.to, r.subject, r.reply, r.data, r.header = to, m.Subject(), m.Reply(), m.Data(), m.Headers()
+func (r *request) fill(subject, reply string, data []byte, header micro.Headers) {
+	r.subject, r.reply, r.data, r.header = subject, reply, data, header
 	r.received = time.Now()
 	r.id, r.epoch, r.timeout, r.repeated, r.known = "", 0, 0, false, 0
 	r.deadline, r.waited = nil, false

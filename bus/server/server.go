@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -19,36 +18,19 @@ import (
 
 // Server answers the requests of one registry on one connection.
 type Server struct {
-	nc        *nats.Conn
-	b         backend.Backend
-	cfg       Config
-	subjects  bus.Subjects
+	responder
 	endpoints []*endpoint
-	stamps    stamps
-	requests  sync.Pool // of *request
-	hands     atomic.Pointer[hands]
+	hands     atomic.Pointer[hands[request]]
 	ready     chan struct{}
 	readyOnce sync.Once
-	options
 }
 
 // New returns a Server that does not answer yet; call Run. It answers through nc, which
 // should serve nothing else, and closes neither nc nor b.
 func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("server: config: %w", err)
-	}
-	subjects, err := bus.NewSubjects(cfg.Prefix)
-	if err != nil {
+	s := &Server{ready: make(chan struct{})}
+	if err := s.set(nc, b, cfg, opts); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
-	}
-	s := &Server{
-		nc: nc, b: b, cfg: cfg, subjects: subjects, ready: make(chan struct{}),
-		options:  options{log: slog.New(slog.DiscardHandler)},
-		requests: sync.Pool{New: func() any { return new(request) }},
-	}
-	for _, o := range opts {
-		o.apply(&s.options)
 	}
 	s.endpoints = s.newEndpoints()
 	return s, nil
@@ -108,20 +90,8 @@ func (s *Server) Run(ctx context.Context) error {
 	return errors.Join(err, s.drain(base, service, h, endWaits, cancel))
 }
 
-// lookTimeout bounds how long a first look at the Backend may take.
-const lookTimeout = time.Second
-
-// look sees how far the Backend has come, for failures that come before any answer.
-func (s *Server) look(ctx context.Context) {
-	ctx, stop := context.WithTimeout(ctx, lookTimeout)
-	defer stop()
-	if h, err := s.b.Health(ctx); err == nil {
-		s.stamps.saw(h.Stamp)
-	}
-}
-
 // addService adds the NATS service with all endpoints. closed is closed when it ends.
-func (s *Server) addService(base context.Context, h *hands, closed chan struct{}) (micro.Service, error) {
+func (s *Server) addService(base context.Context, h *hands[request], closed chan struct{}) (micro.Service, error) {
 	service, err := micro.AddService(s.nc, micro.Config{
 		Name: bus.QueueGroup, Version: s.cfg.Version, QueueGroup: bus.QueueGroup,
 		Description:  "service registry",
@@ -148,7 +118,7 @@ func (s *Server) addService(base context.Context, h *hands, closed chan struct{}
 
 // accept hands a request on, or answers it where that takes less than handing it on. It
 // runs on the one goroutine of its subscription.
-func (s *Server) accept(base context.Context, h *hands, e *endpoint, m micro.Request) {
+func (s *Server) accept(base context.Context, h *hands[request], e *endpoint, m micro.Request) {
 	reply := m.Reply()
 	if s.forbidden(reply) {
 		s.misdirected(base, e, reply)
@@ -157,8 +127,8 @@ func (s *Server) accept(base context.Context, h *hands, e *endpoint, m micro.Req
 	if reply == "" && e.reads {
 		return
 	}
-	r, _ := s.requests.Get().(*request)
-	r.fill(e, m)
+	r := s.request(e)
+	r.fill(m.Subject(), reply, m.Data(), m.Headers())
 	if e.prompt != nil && s.servePromptly(base, r) {
 		return
 	}
@@ -177,29 +147,3 @@ func (s *Server) accept(base context.Context, h *hands, e *endpoint, m micro.Req
 
 // errStopping answers what comes too late.
 var errStopping = fmt.Errorf("this node is stopping: %w", backend.ErrUnavailable)
-
-// forbidden reports whether nothing may be sent to a reply subject. A NATS server does
-// not check whether a requester could have published there; the registry could, and what
-// it published would be a write into its own bucket, an event, or a call of JetStream.
-func (s *Server) forbidden(reply string) bool {
-	if strings.HasPrefix(reply, "$") {
-		return true
-	}
-	rest, ok := strings.CutPrefix(reply, s.cfg.Prefix)
-	return ok && (rest == "" || rest[0] == '.')
-}
-
-// misdirected counts, and logs the first and then ever fewer.
-func (s *Server) misdirected(ctx context.Context, e *endpoint, reply string) {
-	n := e.stats.misdirected.Add(1)
-	s.obs.misdirected(e.name, reply)
-	if n&(n-1) == 0 {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "request with a forbidden reply subject refused",
-			slog.String("subject", e.subject), slog.String("reply", reply), slog.Int64("count", n))
-	}
-}
-
-func (s *Server) release(r *request) {
-	r.forget()
-	s.requests.Put(r)
-}

@@ -65,6 +65,6 @@ func contract() []clause {
 		readClauses, stampClauses, listClauses, pageClauses, whereClauses, filterClauses, summaryClauses,
 		sinceClauses, waitClauses,
 		watchClauses, watchQueryClauses,
-		batchClauses, leaseClauses, contextClauses, closeClauses, healthClauses,
+		batchClauses, leaseClauses, reapClauses, contextClauses, closeClauses, healthClauses,
 	)
 }

@@ -16,9 +16,9 @@ import (
 type Backend struct {
 	store   kvstore.Store
 	tail    *kvstore.Tail
+	live    backend.Liveness
 	feed    *Feed
 	writer  *Writer
-	endings *endings
 	filters *filter.Cache
 	log     *slog.Logger
 	cancel  func() // of the subscription to endings
@@ -34,6 +34,7 @@ var (
 	_ backend.Batcher    = (*Backend)(nil)
 	_ backend.Counter    = (*Backend)(nil)
 	_ backend.Cataloguer = (*Backend)(nil)
+	_ backend.Reaper     = (*Backend)(nil)
 )
 
 // Option injects something into a Backend.
@@ -47,18 +48,16 @@ func WithLogger(l *slog.Logger) Option { return func(b *Backend) { b.log = l } }
 // shown everything; see Ready.
 func New(store kvstore.Store, tail *kvstore.Tail, epochs Epochs, live backend.Liveness, opts ...Option) *Backend {
 	b := &Backend{
-		store: store, tail: tail, endings: newEndings(live), filters: filter.NewCache(),
+		store: store, tail: tail, live: live, filters: filter.NewCache(),
 		log: slog.New(slog.DiscardHandler), under: map[uint64]context.CancelCauseFunc{},
 	}
 	for _, o := range opts {
 		o(b)
 	}
 	b.writer = NewWriter(Echo(store, tail), source{b}, live)
-	b.feed = NewFeed(tail, epochs, b.endings.of, b.log)
-	b.cancel = live.OnEnd(func(e backend.Ending) {
-		b.endings.end(e) // first, so that no mirror is loaded without it
-		b.feed.End(e)
-	})
+	b.feed = NewFeed(tail, epochs, live, b.log)
+	b.feed.owners = newOwners(live)
+	b.cancel = live.OnEnd(b.feed.End)
 	return b
 }
 

@@ -32,8 +32,9 @@ type Epochs interface {
 type Feed struct {
 	tail   *kvstore.Tail
 	epochs Epochs
+	live   backend.Liveness
 	log    *slog.Logger
-	ended  func(owner string) (backend.Ending, bool)
+	owners *owners // nil where a mirror of everything knows them
 
 	first     chan struct{} // closed when it serves for the first time
 	firstOnce sync.Once
@@ -47,11 +48,16 @@ type Feed struct {
 	next       kvstore.Generation // of the snapshot
 	snapshot   bool               // one is being collected
 	whole      bool               // it is complete
+	revision   uint64             // everything up to it is shown
 	horizon    horizon
-	changes    uint64 // how often anything may have changed
+	told       []backend.Ending // to be shown with the next Advance
+	arrived    []arrival        // since the last Advance
+	changes    uint64           // how often anything may have changed
 	mirrors    map[backend.Scope]*Mirror
 	swept      time.Time
 	closed     bool
+
+	voids voids
 }
 
 var _ kvstore.Subscriber = (*Feed)(nil)
@@ -61,12 +67,12 @@ var (
 	errUndecided = fmt.Errorf("%w: the epoch of the bucket is being decided", backend.ErrUnavailable)
 )
 
-// NewFeed returns a Feed of what tail shows. It subscribes to tail, which must not run yet.
-// ended, unless nil, says which owners' leases are remembered to have ended; a mirror that
-// was there when they ended needs not be told.
-func NewFeed(tail *kvstore.Tail, epochs Epochs, ended func(owner string) (backend.Ending, bool), log *slog.Logger) *Feed {
+// NewFeed returns a Feed of what tail shows. It subscribes to tail, which must not run yet,
+// behind live, where that hears of leases from it: who lives is asked as of each place in
+// the order of the store. Call [Feed.End] with every ending that live tells.
+func NewFeed(tail *kvstore.Tail, epochs Epochs, live backend.Liveness, log *slog.Logger) *Feed {
 	f := &Feed{
-		tail: tail, epochs: epochs, ended: ended, log: log,
+		tail: tail, epochs: epochs, live: live, log: log,
 		first: make(chan struct{}), mirrors: map[backend.Scope]*Mirror{},
 	}
 	f.set(errSyncing)
@@ -115,6 +121,13 @@ func (f *Feed) Begin(g kvstore.Generation) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.snapshot, f.whole, f.next, f.horizon = true, false, g, horizon{}
+	f.arrived = f.arrived[:0]
+	if f.generation != g {
+		f.told = nil // in a store that is no more
+	}
+	if f.owners != nil {
+		f.owners.begin(f.generation != g)
+	}
 	for _, m := range f.mirrors {
 		m.shadow, m.pending = m.View.Rebuild(), nil
 	}
@@ -132,71 +145,85 @@ func (f *Feed) Apply(e kvstore.Entry) {
 		return
 	}
 	f.changes++
-	var mirrors [3]*Mirror
-	n, err := f.concerned(e.Key, &mirrors)
-	if n == 0 && err == nil {
-		return
-	}
-	var change view.Change
-	if err == nil {
-		change, err = changeOf(e)
-	}
+	change, err := changeOf(e)
 	if err != nil {
 		f.foreign.Add(1)
 		logForeign(context.Background(), f.log, e, err)
 		return
 	}
+	f.arrive(e.Key, &change)
+	var mirrors [3]*Mirror
+	n := f.concerned(&change.Registration.Key, &mirrors)
 	for _, m := range mirrors[:n] {
-		f.apply(m, change)
+		m.apply(change)
 	}
 }
 
 // Live implements [kvstore.Follower].
 func (f *Feed) Live(revision uint64) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
 	f.whole = f.snapshot
-	f.advance(revision)
+	void := f.advance(revision)
+	f.mu.Unlock()
+	f.voids.tell(void)
 }
 
 // Advance implements [kvstore.Subscriber].
 func (f *Feed) Advance(revision uint64) {
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.advance(revision)
+	void := f.advance(revision)
+	f.mu.Unlock()
+	f.voids.tell(void)
 }
 
 // Stale implements [kvstore.Follower].
 func (f *Feed) Stale(error) {}
 
-// advance shows what was applied up to revision, if its epoch is decided.
-func (f *Feed) advance(revision uint64) {
+// advance shows what was applied up to revision, if its epoch is decided. It returns the
+// endings of what has turned out to be void.
+func (f *Feed) advance(revision uint64) (void []backend.Ending) {
 	current, decided := f.epochs.Current()
 	epoch := backend.Epoch(current)
 	switch {
 	case !decided:
 		f.set(errUndecided)
-		return
+		return nil
 	case f.snapshot && !f.whole:
-		return
+		return nil
 	case f.snapshot || epoch != f.epoch:
-		f.commit(revision, epoch)
+		void = f.commit(revision, epoch)
 	default:
+		var endings []backend.Ending
+		endings, void = f.settle()
 		for _, m := range f.mirrors {
-			m.advance(revision)
+			m.advance(revision, endings)
 		}
 	}
+	f.revision = revision
 	f.set(nil)
 	f.firstOnce.Do(func() { close(f.first) })
 	f.sweep(time.Now())
+	return void
 }
 
 // commit puts the snapshot, or in a new epoch of the same store what mirrors hold, in the
 // place of what they show.
-func (f *Feed) commit(revision uint64, epoch backend.Epoch) {
+func (f *Feed) commit(revision uint64, epoch backend.Epoch) (void []backend.Ending) {
 	floor := f.horizon.floor(time.Now())
+	endings, void := f.settle()
+	void = append(void, f.settleOwners(revision)...)
 	for _, m := range f.mirrors {
-		m.commit(view.Snapshot{Epoch: epoch, Revision: backend.Revision(revision), Floor: floor})
+		shadow := m.next()
+		if shadow == nil {
+			continue
+		}
+		for _, e := range endings {
+			shadow.End(e)
+		}
+		if found := f.bury(shadow, backend.Revision(revision)); m.kept {
+			void = append(void, found...)
+		}
+		m.commit(shadow, view.Snapshot{Epoch: epoch, Revision: backend.Revision(revision), Floor: floor})
 	}
 	if f.snapshot {
 		f.generation = f.next
@@ -205,19 +232,7 @@ func (f *Feed) commit(revision uint64, epoch backend.Epoch) {
 	f.changes++
 	f.log.LogAttrs(context.Background(), slog.LevelInfo, "bucket is served",
 		slog.Uint64("epoch", uint64(epoch)), slog.Uint64("revision", revision))
-}
-
-// End takes in that an owner's lease has ended.
-func (f *Feed) End(e backend.Ending) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.changes++
-	for _, m := range f.mirrors {
-		if m.shadow != nil {
-			m.shadow.End(e)
-		}
-		m.View.End(e)
-	}
+	return void
 }
 
 // place is what a Feed serves.

@@ -109,40 +109,29 @@ func (f *Feed) load(m *Mirror, r *reading) bool {
 	}
 	shadow := m.View.Rebuild()
 	r.collect(shadow)
+	f.bury(shadow, r.revision) // who has ended since it was read
 	shadow.Commit(r.snapshot())
 	m.loaded = true
-	m.advance(uint64(r.revision))
+	m.advance(f.revision, f.endingsOf(m.until(f.revision)))
 	return true
 }
 
-// concerned finds the mirrors that show the registration under the store's key.
-func (f *Feed) concerned(key string, mirrors *[3]*Mirror) (n int, err error) {
+// concerned finds the mirrors that show the registration under key.
+func (f *Feed) concerned(key *backend.Key, mirrors *[3]*Mirror) (n int) {
 	if len(f.mirrors) == 0 {
-		return 0, nil
+		return 0
 	}
-	k, err := backend.ParseKey(key[len(Prefix):])
-	if err != nil {
-		return 0, err
-	}
-	for _, scope := range [...]backend.Scope{{}, {Namespace: k.Namespace}, {Namespace: k.Namespace, Service: k.Service}} {
+	for _, scope := range [...]backend.Scope{{}, {Namespace: key.Namespace}, {Namespace: key.Namespace, Service: key.Service}} {
 		if m := f.mirrors[scope]; m != nil {
 			mirrors[n] = m
 			n++
 		}
 	}
-	return n, nil
+	return n
 }
 
 // apply takes in a change of m's scope.
-func (f *Feed) apply(m *Mirror, c view.Change) {
-	if f.ended != nil && c.Registration.Owner != "" && !c.Removed {
-		if e, ok := f.ended(c.Registration.Owner); ok {
-			m.View.End(e)
-			if m.shadow != nil {
-				m.shadow.End(e)
-			}
-		}
-	}
+func (m *Mirror) apply(c view.Change) {
 	if m.shadow != nil {
 		m.shadow.Apply(c)
 		return
@@ -150,27 +139,53 @@ func (f *Feed) apply(m *Mirror, c view.Change) {
 	m.pending = append(m.pending, c)
 }
 
-// advance shows what was applied up to revision.
-func (m *Mirror) advance(revision uint64) {
+// until returns what is pending up to revision.
+func (m *Mirror) until(revision uint64) []view.Change {
+	for i := range m.pending {
+		if m.pending[i].Revision > backend.Revision(revision) {
+			return m.pending[:i]
+		}
+	}
+	return m.pending
+}
+
+// advance shows what was applied up to revision, and endings, each at its place.
+func (m *Mirror) advance(revision uint64, endings []backend.Ending) {
 	if !m.loaded {
 		return // whoever loads it needs what is pending
 	}
-	m.View.Apply(backend.Revision(revision), m.pending...)
-	clear(m.pending)
-	m.pending = m.pending[:0]
+	now := m.until(revision)
+	shown := 0
+	for _, e := range endings {
+		from := shown
+		for shown < len(now) && now[shown].Revision < e.Revision {
+			shown++
+		}
+		if from < shown {
+			m.View.Apply(0, now[from:shown]...)
+		}
+		m.View.End(e)
+	}
+	m.View.Apply(backend.Revision(revision), now[shown:]...)
+	m.pending = slices.Delete(m.pending, 0, len(now))
 }
 
-// commit puts the snapshot in the place of what m shows. Without one it shows the same in
-// another epoch.
-func (m *Mirror) commit(s view.Snapshot) {
-	shadow := m.shadow
-	if shadow == nil {
-		if !m.loaded { // it came while the snapshot was collected
-			return
-		}
-		shadow = m.View.Renew()
-		shadow.Apply(m.pending...)
+// next returns the snapshot that takes the place of what m shows: of the same in another
+// epoch where none was collected. nil if m is still to be loaded.
+func (m *Mirror) next() *view.Rebuild {
+	switch {
+	case m.shadow != nil:
+		return m.shadow
+	case !m.loaded: // it came while the snapshot was collected
+		return nil
 	}
+	shadow := m.View.Renew()
+	shadow.Apply(m.pending...)
+	return shadow
+}
+
+// commit puts the snapshot in the place of what m shows.
+func (m *Mirror) commit(shadow *view.Rebuild, s view.Snapshot) {
 	shadow.Commit(s)
 	m.shadow, m.pending, m.loaded = nil, nil, true
 }

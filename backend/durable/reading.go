@@ -99,19 +99,19 @@ func (b *Backend) try(ctx context.Context, at place, least backend.Revision, pat
 	if now := b.feed.place(); !proven || now.epoch != at.epoch || now.generation != at.generation {
 		return nil, nil
 	}
-	r.end(b.endings)
+	r.end(b.feed.owners)
 	return r, nil
 }
 
 // end finds out which of the owners of what was read have ended.
-func (r *reading) end(e *endings) {
+func (r *reading) end(o *owners) {
 	seen := map[string]bool{}
 	for i := range r.records {
 		owner := r.records[i].Registration.Owner
 		if owner == "" || r.records[i].Removed || seen[owner] {
 			continue
 		}
-		if ending, ok := e.ended(&r.records[i], r.revision); ok {
+		if ending, ok := o.endingOf(&r.records[i], r.revision); ok {
 			seen[owner] = true
 			r.endings = append(r.endings, ending)
 		}

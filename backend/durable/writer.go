@@ -132,7 +132,7 @@ func (w *Writer) do(ctx context.Context, key backend.Key, by backend.Write, deci
 		revision, err := w.store.Write(ctx, writeOf(key, state.Revision, o, operation))
 		if err == nil {
 			o = done(o, backend.Revision(revision))
-			mine.left = w.after(o, by, backend.Revision(revision), state.Epoch)
+			mine.left = after(o, by, backend.Revision(revision), state.Epoch)
 			return o, backend.Stamp{Revision: backend.Revision(revision), Epoch: state.Epoch}, nil
 		}
 		if !errors.Is(err, kvstore.ErrConflict) {
@@ -144,10 +144,14 @@ func (w *Writer) do(ctx context.Context, key backend.Key, by backend.Write, deci
 	}
 }
 
-// after returns the state that the write of o by by has left at revision.
-func (w *Writer) after(o rules.Outcome, by backend.Write, revision backend.Revision, epoch backend.Epoch) rules.State {
-	r := Record{Registration: o.Registration, Removed: o.Action == rules.Remove, Operation: by.ID, Revision: revision}
-	return r.State(w.live, epoch)
+// after returns the state that the write of o by by has left at revision. It was decided
+// for an owner that lives, as far as could be seen; a refusal because of that is confirmed.
+func after(o rules.Outcome, by backend.Write, revision backend.Revision, epoch backend.Epoch) rules.State {
+	stored := o.Action != rules.Remove
+	return rules.State{
+		Present: stored, Alive: stored, Registration: o.Registration,
+		Operation: by.ID, Revision: revision, Epoch: epoch,
+	}
 }
 
 // judge is decide, after the lease of the write has been looked at. A repeat of what was
@@ -172,7 +176,10 @@ func (w *Writer) judge(ctx context.Context, state rules.State, by backend.Write,
 func (w *Writer) afterConflict(ctx context.Context, key backend.Key, before rules.State, cause error) (rules.State, bool, error) {
 	if conflict, ok := errors.AsType[*kvstore.ConflictError](cause); ok && conflict.Known {
 		state, err := w.stateOf(conflict.Current, before.Epoch)
-		return state, false, err
+		if err != nil || state.Alive || !state.Present {
+			return state, false, err
+		}
+		// It may be of a lease that this node is yet to hear of.
 	}
 	state, err := w.confirm(ctx, key)
 	return state, true, err

@@ -34,6 +34,7 @@ var (
 	_ backend.Counter    = (*Backend)(nil)
 	_ backend.Cataloguer = (*Backend)(nil)
 	_ backend.Prompter   = (*Backend)(nil)
+	_ backend.Reaper     = (*Backend)(nil)
 )
 
 // Option injects something into a Backend.
@@ -60,7 +61,7 @@ func New(store kvstore.Store, tail *kvstore.Tail, epochs durable.Epochs, live ba
 		o(b)
 	}
 	b.writer = durable.NewWriter(durable.Echo(store, tail), source{b}, live)
-	b.feed = durable.NewFeed(tail, epochs, nil, b.log)
+	b.feed = durable.NewFeed(tail, epochs, live, b.log)
 	b.feed.Mirror(b.view)
 	b.cancel = live.OnEnd(b.feed.End)
 	return b

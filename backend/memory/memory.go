@@ -30,6 +30,7 @@ var (
 	_ backend.Batcher    = (*Backend)(nil)
 	_ backend.Counter    = (*Backend)(nil)
 	_ backend.Cataloguer = (*Backend)(nil)
+	_ backend.Reaper     = (*Backend)(nil)
 )
 
 // Option changes what New makes.

@@ -25,11 +25,13 @@ const (
 	watch
 	lookupWait // those that may wait say nothing about how fast the others are
 	listWait
+	reap
 	operations // how many there are
 )
 
 var names = [operations]string{
 	"register", "lookup", "update", "unregister", "list", "count", "services", "batch", "watch", "lookup_wait", "list_wait",
+	"reap",
 }
 
 // waiting returns the operation that a read is counted as.
@@ -53,6 +55,7 @@ var (
 	_ backend.Counter    = (*Backend)(nil)
 	_ backend.Cataloguer = (*Backend)(nil)
 	_ backend.Prompter   = (*Backend)(nil)
+	_ backend.Reaper     = (*Backend)(nil)
 )
 
 // New returns a Backend that asks b and counts.

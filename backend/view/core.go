@@ -170,7 +170,7 @@ func (c *core) show(r *row, old, next *version, now time.Time) {
 	if old != nil && !c.loading {
 		s.chain(old.gone).remove(r)
 	}
-	r.version.Store(next)
+	c.table.show(r, next)
 	if !c.loading {
 		s.chain(next.gone).add(r)
 		c.touch(s, next.shown)

@@ -10,6 +10,16 @@ import (
 // version is what is known of a key since its newest change. It is never changed: who
 // has a pointer to one may read it without a lock.
 type version struct {
+	// What look-ups look at comes first: with the key it fills a line of the cache.
+
+	shown backend.Revision // of the newest change that readers see: stored, or an ending
+	size  atomic.Uint32    // of Registration as JSON; 0 until somebody asks
+	kind  backend.EventKind
+
+	gone    bool // readers do not see it: it was removed or its owner has ended
+	removed bool // it is not in the store, or as a marker only
+	merged  bool // single changes of the key may be missing between previous and shown
+
 	// Registration is the newest one, after a removal the one that was removed.
 	backend.Registration
 
@@ -17,15 +27,7 @@ type version struct {
 	reason    string
 
 	stored   backend.Revision // of the newest entry in the store, markers included; 0: none
-	shown    backend.Revision // of the newest change that readers see: stored, or an ending
 	previous backend.Revision // what shown was before; 0: not known, or nothing
-
-	size atomic.Uint32 // of Registration as JSON; 0 until somebody asks
-	kind backend.EventKind
-
-	gone    bool // readers do not see it: it was removed or its owner has ended
-	removed bool // it is not in the store, or as a marker only
-	merged  bool // single changes of the key may be missing between previous and shown
 }
 
 // bytes returns the length of v as JSON. scratch is memory to write it into.
@@ -50,7 +52,8 @@ func (v *version) event() backend.Event {
 type row struct {
 	service  *service
 	instance string
-	version  atomic.Pointer[version]
+	version  atomic.Pointer[version] // also in the table's slot
+	tag      uint64                  // by which the table finds it
 
 	byRevision links[*row] // in service.changes or service.goners
 

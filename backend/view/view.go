@@ -165,12 +165,10 @@ func (v *View) finish(c *core, upTo backend.Revision, now time.Time) {
 func (v *View) Lookup(key backend.Key) (*backend.Registration, backend.Stamp) {
 	c := v.core.Load()
 	stamp := c.stamp()
-	if r := c.table.get(&key); r != nil {
-		if held := r.version.Load(); !held.gone {
-			// Changes become visible one by one, in order, before the revision moves on.
-			stamp.Revision = max(stamp.Revision, held.shown)
-			return &held.Registration, stamp
-		}
+	if held := c.table.find(&key); held != nil && !held.gone {
+		// Changes become visible one by one, in order, before the revision moves on.
+		stamp.Revision = max(stamp.Revision, held.shown)
+		return &held.Registration, stamp
 	}
 	return nil, stamp
 }

@@ -16,14 +16,15 @@ const Prefix = "lease."
 
 // Leases gives the endings of another Liveness a place in the order of a store, as the
 // endings of real leases have: each is a key of the store, and is told when the tail shows
-// it.
+// it. Until then the owner lives.
 type Leases struct {
 	backend.Liveness
 	store kvstore.Store
 
 	mu     sync.Mutex
 	tail   *kvstore.Tail
-	reason map[string]string // of the endings on their way
+	reason map[string]string // of the endings on their way, by the store's key
+	lived  map[string]bool   // the owners that were seen to live and whose end was not shown
 	told   []func(backend.Ending)
 }
 
@@ -35,10 +36,29 @@ var (
 // NewLeases returns Leases whose endings are those of live, told in the order of store. It
 // subscribes to tail, before the Backend must.
 func NewLeases(live backend.Liveness, store kvstore.Store, tail *kvstore.Tail) *Leases {
-	l := &Leases{Liveness: live, store: store, tail: tail, reason: map[string]string{}}
+	l := &Leases{Liveness: live, store: store, tail: tail, reason: map[string]string{}, lived: map[string]bool{}}
 	tail.Subscribe(Prefix, l)
 	live.OnEnd(l.end)
 	return l
+}
+
+// Lives implements backend.Liveness: as of the place that the tail has come to.
+func (l *Leases) Lives(owner string) bool {
+	lives := l.Liveness.Lives(owner)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if lives {
+		l.lived[owner] = true
+	}
+	return l.lived[owner]
+}
+
+// Confirm implements backend.Liveness.
+func (l *Leases) Confirm(ctx context.Context, owner string) (bool, error) {
+	if err := l.tail.Barrier(ctx); err != nil {
+		return false, fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
+	}
+	return l.Lives(owner), nil
 }
 
 // OnEnd implements backend.Liveness.
@@ -74,6 +94,7 @@ func (l *Leases) end(e backend.Ending) {
 func (l *Leases) Apply(e kvstore.Entry) {
 	l.mu.Lock()
 	ending := backend.Ending{Owner: e.Key[len(Prefix):], Revision: backend.Revision(e.Revision), Reason: l.reason[e.Key]}
+	delete(l.lived, ending.Owner)
 	told := l.told
 	l.mu.Unlock()
 	for _, f := range told {

@@ -57,8 +57,8 @@ func prepareCopy(ctx context.Context, w *World) ([]Case, error) {
 	pick, indexed := picks(service), indexes(service.Instances())
 	readers := max(2, runtime.GOMAXPROCS(0))
 	return []Case{
-		{What: "look-up", InFlight: 1, Roost: lookUp, Bare: mapped, Budget: Budget{Rate: 0.5, NoAllocations: true}},
-		{What: "look-up", InFlight: readers, Roost: lookUp, Bare: mapped, Budget: Budget{Rate: 0.5, NoAllocations: true}},
+		{What: "look-up", InFlight: 1, Roost: lookUp, Bare: mapped, Budget: Budget{P50: 2, NoAllocations: true}},
+		{What: "look-up", InFlight: readers, Roost: lookUp, Bare: mapped, Budget: Budget{P50: 2, NoAllocations: true}},
 		{What: "pick in turn", InFlight: 1, Roost: pick, Bare: indexed, Budget: Budget{P50Us: 0.015, NoAllocations: true}},
 		{What: "pick in turn", InFlight: readers, Roost: pick, Bare: indexed, Budget: Budget{NoAllocations: true}},
 	}, nil

@@ -27,6 +27,9 @@ import (
 const asCandidate = "ROOST_TEST_CANDIDATE"
 
 func TestMain(m *testing.M) {
+	if natstest.ServerMain() {
+		return
+	}
 	if name := os.Getenv(asCandidate); name != "" {
 		if err := candidateMain(name, os.Getenv("NATS_URL"), os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)

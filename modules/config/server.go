@@ -55,7 +55,10 @@ type NATS struct {
 	URL   string `koanf:"nats_url"`
 	Creds string `koanf:"creds"`
 	NKey  string `koanf:"nkey"`
-	TLS   `koanf:",squash"`
+	// SystemCreds names a file with credentials of a user in the system account, by which
+	// closed connections are noticed; "" if there are none.
+	SystemCreds string `koanf:"system_creds"`
+	TLS         `koanf:",squash"`
 }
 
 // TLS names the files of a TLS connection; each may be "".
@@ -119,6 +122,7 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("nats-url", "", "`URL` of a NATS to use instead of the embedded one")
 	fs.String("creds", "", "`FILE` of credentials for --nats-url")
 	fs.String("nkey", "", "`FILE` of an NKey seed for --nats-url")
+	fs.String("system-creds", "", "`FILE` of credentials in the system account of --nats-url, to notice closed connections")
 	fs.String("tls-ca", "", "`FILE` of the certificate authority for --nats-url")
 	fs.String("tls-cert", "", "`FILE` of the client certificate for --nats-url")
 	fs.String("tls-key", "", "`FILE` of the client certificate's key for --nats-url")
@@ -154,6 +158,7 @@ func (s *Server) Validate() error {
 		check("stop_timeout", s.StopTimeout >= time.Second, "must be at least 1s"),
 		check("store_dir", s.StoreDir != "" || !s.Kept(), "must be given"),
 		check("tls_cert", (s.Cert == "") == (s.Key == ""), "belongs together with tls_key"),
+		check("system_creds", s.SystemCreds == "" || !s.Embedded(), "is about the NATS of nats_url; the embedded one needs none"),
 		check("nats_url", !s.TrustedClients || s.Embedded(), "trusted_clients is about the embedded NATS and cannot be given with nats_url"),
 	)
 }

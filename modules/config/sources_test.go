@@ -171,6 +171,29 @@ func TestListsComeFromTheFileAndAreReplacedByFlags(t *testing.T) {
 	}
 }
 
+func TestSystemCredentialsHaveThreeSpellings(t *testing.T) {
+	t.Parallel()
+	for where, s := range map[string]config.Sources{
+		"the flag":        {Flags: flags(t, "--nats-url", "nats://elsewhere", "--system-creds", "system.creds")},
+		"the environment": {Flags: flags(t, "--nats-url", "nats://elsewhere"), Environ: []string{"ROOST_SYSTEM_CREDS=system.creds"}},
+		"the file":        {Flags: flags(t), File: file(t, "nats_url: nats://elsewhere\nsystem_creds: system.creds\n")},
+	} {
+		var got config.Server
+		if err := s.Load(&got); err != nil || got.SystemCreds != "system.creds" {
+			t.Errorf("from %s: SystemCreds = %q, %v; want system.creds", where, got.SystemCreds, err)
+		}
+	}
+}
+
+func TestSystemCredentialsAreOfANATSElsewhere(t *testing.T) {
+	t.Parallel()
+	var got config.Server
+	err := (config.Sources{Flags: flags(t, "--system-creds", "system.creds")}).Load(&got)
+	if err == nil || !strings.HasPrefix(err.Error(), "--system-creds: ") || !strings.Contains(err.Error(), "nats_url") {
+		t.Errorf("Load() = %v; want an error about --system-creds that names nats_url", err)
+	}
+}
+
 func TestValidateReportsEveryProblem(t *testing.T) {
 	t.Parallel()
 	s := config.DefaultServer()

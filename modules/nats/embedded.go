@@ -33,6 +33,7 @@ type Embedded struct {
 	server    *server.Server
 	answering role
 	writing   role
+	system    role
 }
 
 // startTimeout bounds the start of the server, which replays what it has stored.
@@ -46,13 +47,11 @@ func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
 	}
 	e := &Embedded{}
 	permissions := PermissionsOf(c.Subjects, c.StoreDir == "")
-	e.answering = newRole("answering", permissions.Answering)
-	e.writing = newRole("writing", permissions.Writing)
-	g := &gate{
-		roles:   []role{e.answering, e.writing},
-		client:  permissions.Client,
-		account: func() *server.Account { return e.server.GlobalAccount() },
-	}
+	global := func() *server.Account { return e.server.GlobalAccount() }
+	e.answering = newRole("answering", permissions.Answering, global)
+	e.writing = newRole("writing", permissions.Writing, global)
+	e.system = newRole("system", permissions.System, func() *server.Account { return e.server.SystemAccount() })
+	g := &gate{roles: []role{e.answering, e.writing, e.system}, client: permissions.Client, account: global}
 	if c.TrustedClients {
 		g.client = nil
 	}
@@ -110,6 +109,12 @@ func (e *Embedded) Connect(opts ...natsgo.Option) (answering, writing *natsgo.Co
 	return connectBoth(e.server.ClientURL(),
 		append(e.answering.options(), natsgo.InProcessServer(e.server)),
 		append(e.writing.options(), natsgo.InProcessServer(e.server)), opts)
+}
+
+// ConnectSystem returns the registry's connection in the system account.
+func (e *Embedded) ConnectSystem(opts ...natsgo.Option) (*natsgo.Conn, error) {
+	own := append(e.system.options(), natsgo.InProcessServer(e.server))
+	return natsgo.Connect(e.server.ClientURL(), append(own, opts...)...)
 }
 
 // Stop shuts the server down and waits until it has.

@@ -41,13 +41,17 @@ func credentials(c config.NATS) ([]natsgo.Option, error) {
 		}
 		opts = append(opts, nkey)
 	}
+	return append(opts, tlsOptions(c.TLS)...), nil
+}
+
+func tlsOptions(c config.TLS) (opts []natsgo.Option) {
 	if c.CA != "" {
 		opts = append(opts, natsgo.RootCAs(c.CA))
 	}
 	if c.Cert != "" {
 		opts = append(opts, natsgo.ClientCert(c.Cert, c.Key))
 	}
-	return opts, nil
+	return opts
 }
 
 // redacted is raw without passwords.

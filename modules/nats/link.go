@@ -22,6 +22,7 @@ type Link struct {
 	ClientURL string
 
 	embedded *Embedded // nil if NATS is elsewhere
+	ear      *ear      // nil if no system account is within reach
 	closed   []chan struct{}
 	unlock   func() error
 }
@@ -51,8 +52,7 @@ func (l *Link) connect(c config.Server, subjects bus.Subjects, log *slog.Logger)
 	opts := commonOptions("roost "+c.Node, log)
 	if !c.Embedded() {
 		l.ClientURL = redacted(c.URL)
-		l.Answering, l.Writing, err = connectExternal(c.NATS, opts)
-		return err
+		return l.connectExternal(c.NATS, opts, log)
 	}
 	e := EmbeddedConfig{
 		Name: c.Node, Listen: c.Listen, Subjects: subjects,
@@ -64,7 +64,7 @@ func (l *Link) connect(c config.Server, subjects bus.Subjects, log *slog.Logger)
 	if l.embedded, err = StartEmbedded(e, log); err != nil {
 		return err
 	}
-	if l.Answering, l.Writing, err = l.embedded.Connect(opts...); err != nil {
+	if err = l.connectEmbedded(opts, log); err != nil {
 		l.embedded.Stop()
 		return fmt.Errorf("connect to the embedded NATS: %w", err)
 	}
@@ -76,9 +76,34 @@ func (l *Link) connect(c config.Server, subjects bus.Subjects, log *slog.Logger)
 	return nil
 }
 
+func (l *Link) connectEmbedded(opts []natsgo.Option, log *slog.Logger) (err error) {
+	if l.Answering, l.Writing, err = l.embedded.Connect(opts...); err != nil {
+		return err
+	}
+	if l.ear, err = listenEmbedded(l.embedded, opts, log); err != nil {
+		l.Answering.Close()
+		l.Writing.Close()
+	}
+	return err
+}
+
+func (l *Link) connectExternal(c config.NATS, opts []natsgo.Option, log *slog.Logger) (err error) {
+	if l.Answering, l.Writing, err = connectExternal(c, opts); err != nil || c.SystemCreds == "" {
+		return err
+	}
+	if l.ear, err = listenExternal(c, l.Answering, opts, log); err != nil {
+		l.Answering.Close()
+		l.Writing.Close()
+	}
+	return err
+}
+
 // Close drains both connections and waits until they are closed, then shuts an embedded
 // NATS down and unlocks the store directory. When ctx is done it closes what is left at once.
 func (l *Link) Close(ctx context.Context) error {
+	if l.ear != nil {
+		l.ear.nc.Close()
+	}
 	var problems []error
 	for i, nc := range []*natsgo.Conn{l.Answering, l.Writing} {
 		if err := nc.Drain(); err != nil && !errors.Is(err, natsgo.ErrConnectionClosed) {

@@ -39,6 +39,8 @@ type Permissions struct {
 	Answering *server.Permissions
 	// Writing are those of the connection that uses JetStream.
 	Writing *server.Permissions
+	// System are those of the connection in the system account.
+	System *server.Permissions
 	// Client are those of everybody else.
 	Client *server.Permissions
 }
@@ -63,6 +65,10 @@ func PermissionsOf(s bus.Subjects, publishes bool) Permissions {
 		Writing: &server.Permissions{
 			Publish:   &server.SubjectPermission{Allow: writes},
 			Subscribe: &server.SubjectPermission{Allow: []string{ownInboxes + ".writing.>"}},
+		},
+		System: &server.Permissions{
+			Publish:   &server.SubjectPermission{Deny: []string{">"}},
+			Subscribe: &server.SubjectPermission{Allow: []string{disconnects(server.DEFAULT_GLOBAL_ACCOUNT)}},
 		},
 		Client: &server.Permissions{
 			Publish:   &server.SubjectPermission{Deny: slices.Concat(reserved(), spoken, []string{ownInboxes + ".>"})},

@@ -13,10 +13,11 @@ type role struct {
 	name        string // of the role, the user and the inbox
 	password    string // drawn anew at each start
 	permissions *server.Permissions
+	account     func() *server.Account
 }
 
-func newRole(name string, permissions *server.Permissions) role {
-	return role{name: name, password: rand.Text() + rand.Text(), permissions: permissions}
+func newRole(name string, permissions *server.Permissions, account func() *server.Account) role {
+	return role{name: name, password: rand.Text() + rand.Text(), permissions: permissions, account: account}
 }
 
 // options are how a connection takes on the role.
@@ -31,7 +32,7 @@ func (r *role) options() []natsgo.Option {
 type gate struct {
 	roles   []role
 	client  *server.Permissions    // of whoever is none of roles; nil allows everything
-	account func() *server.Account // where everybody is
+	account func() *server.Account // where whoever is none of roles is
 }
 
 var _ server.Authentication = (*gate)(nil)
@@ -43,7 +44,7 @@ func (g *gate) Check(c server.ClientAuthentication) bool {
 	for i := range g.roles {
 		r := &g.roles[i]
 		if opts.Username == r.name && subtle.ConstantTimeCompare([]byte(opts.Password), []byte(r.password)) == 1 {
-			user.Username, user.Permissions = r.name, r.permissions
+			user.Username, user.Permissions, user.Account = r.name, r.permissions, r.account()
 		}
 	}
 	c.RegisterUser(user)

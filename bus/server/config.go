@@ -28,6 +28,10 @@ type Config struct {
 	// They do not count as in hand; each costs about 11 KB. Further ones are refused.
 	MaxWaiting int
 
+	// MaxKeepalives is how many keepalives may wait at once to learn whether their leases
+	// live, which most know at once. Further ones are refused.
+	MaxKeepalives int
+
 	// DefaultTimeout is how long a request may take that does not say.
 	DefaultTimeout time.Duration
 
@@ -46,6 +50,7 @@ func DefaultConfig() Config {
 		Version:        "0.0.0",
 		MaxInFlight:    1024,
 		MaxWaiting:     10_000,
+		MaxKeepalives:  10_000,
 		DefaultTimeout: 5 * time.Second,
 		DrainTimeout:   5 * time.Second,
 		MaxRequest:     1 << 20,
@@ -80,6 +85,9 @@ func (c Config) Validate() error {
 	}
 	if c.MaxWaiting < 1 {
 		wrong("max_waiting %d: must be at least 1", c.MaxWaiting)
+	}
+	if c.MaxKeepalives < 1 {
+		wrong("max_keepalives %d: must be at least 1", c.MaxKeepalives)
 	}
 	if c.DefaultTimeout < time.Millisecond || c.DefaultTimeout > maxTimeout {
 		wrong("default_timeout %v: must be 1ms to %v", c.DefaultTimeout, maxTimeout)

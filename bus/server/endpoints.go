@@ -13,6 +13,8 @@ type endpoint struct {
 	reads   bool // it changes nothing
 	health  bool // it is answered also beyond the limit
 
+	keepsAlive bool // it is a keepalive of leases
+
 	about, request, reply string // for people
 
 	handle func(context.Context, *request) (answer, error)

@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/coordination/keeper/clock"
 )
 
 // Decode is decode.
@@ -17,6 +18,13 @@ var RenderPage = renderPage
 
 // Forbidden reports whether a server with cfg refuses to send to reply.
 func Forbidden(cfg Config, reply string) bool { return (&responder{cfg: cfg}).forbidden(reply) }
+
+// ScanKeepalive reads a keepalive of the usual form; ok is false for any other.
+func ScanKeepalive(body []byte) (owners []string, many bool, c clock.Connection, ok bool) {
+	var k keepalive
+	ok = k.scan(body)
+	return k.owners, k.many, k.connection, ok
+}
 
 // Deadline is the context of a request, and its end.
 func Deadline(parent context.Context, at time.Time) (ctx context.Context, end func()) {

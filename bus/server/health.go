@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
@@ -25,6 +26,9 @@ func (s *Server) health(ctx context.Context, r *request) (answer, error) {
 		Revision: h.Stamp.Revision, Epoch: h.Stamp.Epoch, AgeMs: milliseconds(h.Stamp.Age),
 		Keeper: keeper, Requests: s.Stats(),
 	}
+	if s.leases != nil {
+		addLeases(&reply, s.leases())
+	}
 	if s.operations != nil {
 		reply.Operations = s.operations()
 	}
@@ -46,4 +50,21 @@ func (s *Server) knownKeeper(h *backend.Health) *bus.Keeper {
 		h.Status = max(h.Status, backend.Degraded)
 	}
 	return known
+}
+
+// addLeases adds l to reply.
+func addLeases(reply *bus.HealthReply, l LeaseHealth) {
+	reply.Leases, reply.ConnectionEvents = l.Leases, &l.Events
+	if !l.Events {
+		reply.Notes = append(reply.Notes,
+			"no connection events: that a process has died is noticed when the TTL of its lease has passed")
+	}
+	if !l.Keeper {
+		return
+	}
+	reply.Suspects, reply.Held = &l.Suspects, &l.Held
+	if l.Held > 0 {
+		reply.Problems = append(reply.Problems, fmt.Sprintf("%d leases are held back, since too many would end at once", l.Held))
+		reply.Status = max(reply.Status, backend.Degraded)
+	}
 }

@@ -50,6 +50,9 @@ type options struct {
 	keeper func() *bus.Keeper
 
 	operations func() []bus.Operation
+
+	leases func() LeaseHealth
+	owned  func(owner string) int
 }
 
 type optionFunc func(*options)
@@ -75,4 +78,23 @@ func WithOperations(f func() []bus.Operation) Option {
 // which is a problem. f must not block.
 func WithKeeper(f func() *bus.Keeper) Option {
 	return optionFunc(func(o *options) { o.keeper = f })
+}
+
+// LeaseHealth is what a node knows of leases.
+type LeaseHealth struct {
+	Leases         int  // that live
+	Events         bool // of closed connections are heard
+	Keeper         bool // this node decides about them, and knows how they are
+	Suspects, Held int
+}
+
+// WithLeases has the health reply show the leases that f knows of. f must not block.
+func WithLeases(f func() LeaseHealth) Option {
+	return optionFunc(func(o *options) { o.leases = f })
+}
+
+// WithOwned has [Leases] say how many registrations a lease owns: as many as f returns, as
+// far as this node has seen. f must not block.
+func WithOwned(f func(owner string) int) Option {
+	return optionFunc(func(o *options) { o.owned = f })
 }

@@ -30,6 +30,8 @@ type request struct {
 	repeated bool // the request was sent before, when known was the newest revision known
 	known    backend.Revision
 
+	keepalive keepalive // what the body says, where it is one
+
 	deadline *deadline // of its context
 	waited   bool      // it has been counted as one that waits
 

@@ -25,7 +25,7 @@ func TestEveryWrongSettingIsReportedAtOnce(t *testing.T) {
 	if err == nil {
 		t.Fatal("nothing is wrong with a Config where everything is")
 	}
-	for _, setting := range []string{"prefix", "node", "version", "max_in_flight", "max_waiting", "default_timeout", "drain_timeout", "max_request"} {
+	for _, setting := range []string{"prefix", "node", "version", "max_in_flight", "max_waiting", "max_keepalives", "default_timeout", "drain_timeout", "max_request"} {
 		if !strings.Contains(err.Error(), setting) {
 			t.Errorf("%v\ndoes not name %s", err, setting)
 		}

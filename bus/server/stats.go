@@ -21,12 +21,16 @@ func (s *Server) Stats() bus.RequestStats {
 		sum.InFlight, sum.Waiting = h.inFlight.Load(), h.waiting.Load()
 	}
 	for _, e := range s.endpoints {
-		sum.Answered += e.stats.answered.Load()
-		sum.Failed += e.stats.failed.Load()
-		sum.Refused += e.stats.refused.Load()
-		sum.Misdirected += e.stats.misdirected.Load()
+		e.stats.addTo(&sum)
 	}
 	return sum
+}
+
+func (s *stats) addTo(sum *bus.RequestStats) {
+	sum.Answered += s.answered.Load()
+	sum.Failed += s.failed.Load()
+	sum.Refused += s.refused.Load()
+	sum.Misdirected += s.misdirected.Load()
 }
 
 // endpointData is what NATS's own statistics of the service carry of an endpoint besides

@@ -57,6 +57,10 @@ func New(store kvstore.Store, tail *kvstore.Tail, self Self, opts ...Option) (*K
 	return k, nil
 }
 
+// Observe reports what happens to obs too, after those that came before it. It is for
+// what is made of a Keeper, and must come before Run.
+func (k *Keeper) Observe(obs *Observer) { k.obs = append(k.obs, obs) }
+
 // Run takes part in the election until ctx is done, and then resigns if the node is the
 // keeper, which takes a second at the most.
 func (k *Keeper) Run(ctx context.Context) error {

@@ -13,15 +13,22 @@ type Observer struct {
 	Ended func(term uint64, cause error)
 }
 
-func (o *Observer) begun(term uint64) {
-	if o != nil && o.Begun != nil {
-		o.Begun(term)
+// observers are told in the order in which they came.
+type observers []*Observer
+
+func (all observers) begun(term uint64) {
+	for _, o := range all {
+		if o != nil && o.Begun != nil {
+			o.Begun(term)
+		}
 	}
 }
 
-func (o *Observer) ended(term uint64, cause error) {
-	if o != nil && o.Ended != nil {
-		o.Ended(term, cause)
+func (all observers) ended(term uint64, cause error) {
+	for _, o := range all {
+		if o != nil && o.Ended != nil {
+			o.Ended(term, cause)
+		}
 	}
 }
 
@@ -30,7 +37,7 @@ type Option interface{ apply(*options) }
 
 type options struct {
 	log       *slog.Logger
-	obs       *Observer
+	obs       observers
 	announcer Announcer
 	epochs    Epochs
 }
@@ -42,8 +49,10 @@ func (f optionFunc) apply(o *options) { f(o) }
 // WithLogger sends logs to l. The default discards them.
 func WithLogger(l *slog.Logger) Option { return optionFunc(func(o *options) { o.log = l }) }
 
-// WithObserver reports what happens to obs.
-func WithObserver(obs *Observer) Option { return optionFunc(func(o *options) { o.obs = obs }) }
+// WithObserver reports what happens to obs too; see [Keeper.Observe].
+func WithObserver(obs *Observer) Option {
+	return optionFunc(func(o *options) { o.obs = append(o.obs, obs) })
+}
 
 // WithAnnouncer has a send the keeper's beacon, with the epoch that epochs says.
 func WithAnnouncer(a Announcer, epochs Epochs) Option {

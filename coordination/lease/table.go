@@ -65,6 +65,14 @@ func (t *Table) Sync(ctx context.Context) error {
 	return nil
 }
 
+// Wait returns when everything up to revision has been seen. ErrUnavailable.
+func (t *Table) Wait(ctx context.Context, revision uint64) error {
+	if err := t.tail.Wait(ctx, revision); err != nil {
+		return fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
+	}
+	return nil
+}
+
 // Get returns owner's lease, which may have ended.
 func (t *Table) Get(owner string) (Lease, bool) {
 	t.mu.RLock()
@@ -87,6 +95,19 @@ func (t *Table) All() []Lease {
 	t.mu.RUnlock()
 	slices.SortFunc(all, func(a, b Lease) int { return strings.Compare(a.Owner, b.Owner) })
 	return all
+}
+
+// Owners returns the owners of the leases that live, in no order.
+func (t *Table) Owners() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	owners := make([]string, 0, t.live)
+	for owner, l := range t.leases {
+		if l.Ended == "" {
+			owners = append(owners, owner)
+		}
+	}
+	return owners
 }
 
 // Ended yields the leases that have ended and are still stored, in no order.

@@ -74,7 +74,7 @@ func (c *Client) divide(operations []Operation, results []Result, atomic bool) (
 	var parts []*part
 	open := make(map[string]*part)
 	for i := range operations {
-		wire, err := operationOf(&operations[i])
+		wire, err := c.operationOf(&operations[i])
 		if err != nil {
 			if atomic {
 				return nil, &backend.OperationError{Index: i, Err: err}
@@ -104,7 +104,7 @@ func (c *Client) divide(operations []Operation, results []Result, atomic bool) (
 	return parts, nil
 }
 
-func operationOf(op *Operation) (bus.BatchOperation, error) {
+func (c *Client) operationOf(op *Operation) (bus.BatchOperation, error) {
 	key := op.Registration.Key
 	if err := key.Validate(); err != nil {
 		return bus.BatchOperation{}, err
@@ -132,7 +132,7 @@ func operationOf(op *Operation) (bus.BatchOperation, error) {
 		return wire, backend.Invalid("op", "%d is none of register, update, unregister", op.Kind)
 	}
 	var err error
-	wire.Guard, err = guardOf(op.Write, verb)
+	wire.Guard, err = c.guardOf(op.Write, verb)
 	return wire, err
 }
 
@@ -151,6 +151,9 @@ func (c *Client) sendPart(ctx context.Context, p *part, operations []Operation, 
 		return Stamp{}, c.unread(r, o.garbled)
 	case a.err != nil && o.stamp == (Stamp{}):
 		return a.stamp, a.err
+	}
+	for _, i := range p.indexes {
+		c.doubt(operations[i].Write.Owner, results[i].Err)
 	}
 	return o.stamp, nil // also if the last of several sendings failed: what is known is known
 }

@@ -20,9 +20,11 @@ type Client struct {
 
 	nc       *nats.Conn // for watching
 	link     transport  // for requests; nc itself
+	line     line       // for leases; nc itself
 	owned    bool
 	subjects bus.Subjects
 	seen     seen
+	leases   keeping
 
 	mu     sync.Mutex
 	calls  map[*call]struct{} // under way
@@ -81,11 +83,17 @@ func open(nc *nats.Conn, o options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
-	return &Client{options: o, nc: nc, link: nc, subjects: subjects, calls: make(map[*call]struct{})}, nil
+	return &Client{
+		options: o, nc: nc, link: nc, line: nc, subjects: subjects,
+		leases: newKeeping(), calls: make(map[*call]struct{}),
+	}, nil
 }
 
 // Close ends every call and every Watch with ErrClosed, and the connection if [Connect]
-// made it. Registrations stay. It is idempotent.
+// made it. What is permanent stays registered. Leases are not revoked, but nobody keeps them
+// alive any more: they are Done, and the registry ends them after their grace where their
+// connection was closed, else when their TTL has passed. [Lease.Revoke] and [Session.Close]
+// end them at once. Close is idempotent.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -93,6 +101,7 @@ func (c *Client) Close() error {
 		call.cancel()
 	}
 	c.mu.Unlock()
+	c.leases.close()
 	if c.owned {
 		c.nc.Close()
 	}

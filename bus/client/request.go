@@ -28,6 +28,7 @@ type request struct {
 	body    []byte
 	epoch   backend.Epoch // that revisions in the body belong to; 0: not said
 	key     backend.Key   // of a request about one key
+	quiet   bool          // its reply is nobody's but the client's
 
 	// Of a read: what makes the body of a sending, and whether that has a since.
 	encode func() ([]byte, error)
@@ -41,6 +42,10 @@ type request struct {
 	id       string
 	known    backend.Revision // the newest revision of epoch known when it was first sent
 	anyEpoch bool             // nothing in the body depends on the epoch
+
+	// idempotent is a write that may be done any number of times: the answer to any of its
+	// sendings holds.
+	idempotent bool
 
 	// Of a batch: how long the first sending waits, and what takes in a reply and reports
 	// whether every operation has a definite outcome. If not, the batch is sent again.
@@ -63,6 +68,7 @@ const (
 type attempt struct {
 	reply *nats.Msg
 	stamp backend.Stamp
+	sent  time.Time // before the registry could have it
 	fate  fate
 	err   error // also of an answer that is a failure: a *bus.Error
 }
@@ -81,10 +87,13 @@ func (c *Client) try(ctx context.Context, r *request, wait time.Duration, repeat
 	}
 	trying, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
+	sent := time.Now()
 	reply, err := c.link.RequestMsgWithContext(trying, r.message(wait, repeated))
 	switch {
 	case err == nil:
-		return c.answer(reply, r)
+		a := c.answer(reply, r)
+		a.sent = sent
+		return a
 	case errors.Is(err, nats.ErrNoResponders):
 		return attempt{fate: refused, err: fmt.Errorf("no registry answers under prefix %s at %s",
 			c.subjects.Prefix(), c.link.ConnectedUrlRedacted())}
@@ -128,7 +137,7 @@ func (c *Client) answer(reply *nats.Msg, r *request) attempt {
 	c.seen.saw(a.stamp, r.id != "" && number == "")
 	if number != "" {
 		a.err = detail(bus.ParseError(number, reply.Header.Get(bus.HeaderError), reply.Data), r.key)
-	} else if c.replies != nil {
+	} else if c.replies != nil && !r.quiet {
 		c.replies(r.subject, reply.Data)
 	}
 	return a

@@ -119,7 +119,7 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 	for {
 		sent := time.Now()
 		wait := min(each, remaining(ctx))
-		a := c.try(ctx, r, wait, doubt != nil)
+		a := c.try(ctx, r, wait, doubt != nil && !r.idempotent)
 		each = longer(each, sent)
 		switch {
 		case a.fate == answered && a.err == nil && (r.finished == nil || r.finished(a.reply, doubt != nil)):
@@ -127,7 +127,7 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 		case a.fate == answered && a.err == nil:
 			doubt = errUnfinished
 		case a.fate == answered && transient(a.err), a.fate == notSent, a.fate == refused:
-		case a.fate == answered && definite(a.err) && doubt == nil:
+		case a.fate == answered && definite(a.err) && (doubt == nil || r.idempotent):
 			a.err = fmt.Errorf("%s: %w", c.what(r), a.err)
 			return a
 		case a.fate == answered && !errors.Is(a.err, backend.ErrUnknownOutcome):

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 
 	"github.com/roostbus/roost/backend"
@@ -16,7 +17,7 @@ func (c *Client) Register(ctx context.Context, r Registration, w Write) (Registr
 	if err := r.Validate(); err != nil {
 		return Registration{}, Stamp{}, err
 	}
-	guard, err := guardOf(w, bus.VerbRegister)
+	guard, err := c.guardOf(w, bus.VerbRegister)
 	if err != nil {
 		return Registration{}, Stamp{}, err
 	}
@@ -33,7 +34,7 @@ func (c *Client) Update(ctx context.Context, key Key, change Change, w Write) (R
 	if err := change.Validate(); err != nil {
 		return Registration{}, Stamp{}, err
 	}
-	guard, err := guardOf(w, bus.VerbUpdate)
+	guard, err := c.guardOf(w, bus.VerbUpdate)
 	if err != nil {
 		return Registration{}, Stamp{}, err
 	}
@@ -44,6 +45,7 @@ func (c *Client) Update(ctx context.Context, key Key, change Change, w Write) (R
 func (c *Client) change(ctx context.Context, r *request, w Write, body any) (Registration, Stamp, error) {
 	a := c.send(ctx, r, w, body)
 	if a.err != nil {
+		c.doubt(w.Owner, a.err)
 		return Registration{}, a.stamp, a.err
 	}
 	made, err := backend.ParseRegistration(a.reply.Data)
@@ -59,7 +61,7 @@ func (c *Client) Unregister(ctx context.Context, key Key, w Write) (Removal, Sta
 	if err := key.Validate(); err != nil {
 		return Removal{}, Stamp{}, err
 	}
-	guard, err := guardOf(w, bus.VerbUnregister)
+	guard, err := c.guardOf(w, bus.VerbUnregister)
 	if err != nil {
 		return Removal{}, Stamp{}, err
 	}
@@ -69,6 +71,7 @@ func (c *Client) Unregister(ctx context.Context, key Key, w Write) (Removal, Sta
 	}
 	a := c.send(ctx, r, w, bus.UnregisterRequest{Guard: guard, Reason: w.Reason})
 	if a.err != nil {
+		c.doubt(w.Owner, a.err)
 		return Removal{}, a.stamp, a.err
 	}
 	var body bus.UnregisterReply
@@ -78,8 +81,9 @@ func (c *Client) Unregister(ctx context.Context, key Key, w Write) (Removal, Sta
 	return Removal{Removed: body.Removed, Revision: body.Revision}, a.stamp, nil
 }
 
-// guardOf checks w and returns what of it travels in the body.
-func guardOf(w Write, verb bus.Verb) (bus.Guard, error) {
+// guardOf checks w and returns what of it travels in the body: of an owner the secret of
+// its lease, which this client holds.
+func (c *Client) guardOf(w Write, verb bus.Verb) (bus.Guard, error) {
 	if err := w.Validate(); err != nil {
 		return bus.Guard{}, err
 	}
@@ -91,11 +95,22 @@ func guardOf(w Write, verb bus.Verb) (bus.Guard, error) {
 			return bus.Guard{}, backend.Invalid("force", "belongs to unregister")
 		}
 	}
-	// A client acts as the owners whose leases it was granted, and it is granted none.
-	if w.Owner != "" {
+	if w.Owner == "" {
+		return bus.GuardOf("", w.If), nil
+	}
+	secret, held := c.leases.secret(w.Owner)
+	if !held {
 		return bus.Guard{}, fmt.Errorf("owner %q: %w: this client holds no such lease", w.Owner, backend.ErrLeaseExpired)
 	}
-	return bus.GuardOf("", w.If), nil
+	return bus.GuardOf(secret, w.If), nil
+}
+
+// doubt has the keeper asked about the lease of a write that was refused because it has
+// ended.
+func (c *Client) doubt(owner string, err error) {
+	if errors.Is(err, backend.ErrLeaseExpired) {
+		c.leases.doubt(owner)
+	}
 }
 
 // send makes a write: one request id however often it is sent, and the epoch and

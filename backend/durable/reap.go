@@ -13,13 +13,10 @@ import (
 	"github.com/roostbus/roost/kvstore"
 )
 
-// Reap removes from the store what is held of e.Owner, whose lease has ended, side by side.
+// Reap removes from the store what is held of e.Owner, who is [Writer.Dead], side by side.
 // held is what is known of it. It returns the revision of its newest removal, and how many
 // it could not remove, and why.
 func (w *Writer) Reap(ctx context.Context, e backend.Ending, held []rules.State) (newest backend.Revision, failed int, err error) {
-	if err := w.dead(e.Owner); err != nil {
-		return 0, len(held), err
-	}
 	if e.Reason == "" {
 		e.Reason = backend.ReasonExpired
 	}
@@ -36,9 +33,16 @@ func (w *Writer) Reap(ctx context.Context, e backend.Ending, held []rules.State)
 	return newest, failed, err
 }
 
-// dead refuses to take out what belongs to somebody who lives.
-func (w *Writer) dead(owner string) error {
-	if owner == "" || w.live.Lives(owner) {
+// Dead returns when owner's lease is seen to have ended: ErrInvalid if it has not, ErrUnavailable.
+func (w *Writer) Dead(ctx context.Context, owner string) error {
+	lives := owner == "" || w.live.Lives(owner)
+	if lives && owner != "" {
+		var err error
+		if lives, err = w.live.Confirm(ctx, owner); err != nil {
+			return err
+		}
+	}
+	if lives {
 		return backend.Invalid("owner", "%q lives", owner)
 	}
 	return nil
@@ -133,7 +137,7 @@ func (b *Backend) Reap(ctx context.Context, e backend.Ending) (left int, err err
 		return b.Owned(e.Owner), err
 	}
 	defer leave()
-	if err := b.writer.dead(e.Owner); err != nil {
+	if err := b.writer.Dead(ctx, e.Owner); err != nil {
 		return b.Owned(e.Owner), err
 	}
 	var newest backend.Revision
@@ -152,18 +156,20 @@ func (b *Backend) Reap(ctx context.Context, e backend.Ending) (left int, err err
 			return b.Owned(e.Owner), err
 		}
 	}
-	err = b.feed.Reaped(ctx, newest)
-	return b.Owned(e.Owner), err
+	return b.feed.Reaped(ctx, newest, func() int { return b.Owned(e.Owner) })
 }
 
-// Reaped returns when this node has seen what was removed up to revision newest, 0 for
-// nothing.
-func (f *Feed) Reaped(ctx context.Context, newest backend.Revision) error {
-	if newest == 0 {
-		return nil
+// Reaped returns how many registrations are stored for an owner, by stored, when this node
+// has seen what was removed up to revision newest, 0 for nothing. Where that is not all, what
+// this node knows of the rest may be old.
+func (f *Feed) Reaped(ctx context.Context, newest backend.Revision, stored func() int) (left int, err error) {
+	if newest != 0 {
+		if err := f.tail.Wait(ctx, uint64(newest)); err != nil {
+			return stored(), unavailable(err)
+		}
 	}
-	if err := f.tail.Wait(ctx, uint64(newest)); err != nil {
-		return unavailable(err)
+	if stored() != 0 {
+		err = f.Sync(ctx)
 	}
-	return nil
+	return stored(), err
 }

@@ -21,14 +21,17 @@ func (b *Backend) Reap(ctx context.Context, e backend.Ending) (left int, err err
 	if err := b.begin(ctx, backend.Read{}); err != nil {
 		return b.Owned(e.Owner), err
 	}
+	if err := b.writer.Dead(ctx, e.Owner); err != nil {
+		return b.Owned(e.Owner), err
+	}
 	epoch := b.view.Stamp().Epoch
 	var held []rules.State
 	for r := range b.view.Owned(e.Owner) {
 		held = append(held, rules.State{Present: true, Registration: *r, Revision: r.Revision, Epoch: epoch})
 	}
 	newest, _, err := b.writer.Reap(ctx, e, held)
-	if err == nil {
-		err = b.feed.Reaped(ctx, newest)
+	if err != nil {
+		return b.Owned(e.Owner), err
 	}
-	return b.Owned(e.Owner), err
+	return b.feed.Reaped(ctx, newest, func() int { return b.Owned(e.Owner) })
 }

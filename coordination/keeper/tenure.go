@@ -109,7 +109,8 @@ func (t *tenure) due() time.Time {
 
 // pass waits until the feed has passed the take-over.
 func (k *Keeper) pass(ctx context.Context, t *tenure) {
-	for k.tail.Generation() != t.generation || k.tail.Wait(ctx, t.taken) != nil {
+	// In this order: the tail says which store it shows only when it has told everybody.
+	for k.tail.Wait(ctx, t.taken) != nil || k.tail.Generation() != t.generation {
 		select {
 		case <-time.After(pause):
 		case <-ctx.Done():

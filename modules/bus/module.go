@@ -10,6 +10,8 @@ import (
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/coordination/keeper"
+	"github.com/roostbus/roost/coordination/keeper/clock"
+	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
@@ -35,6 +37,8 @@ type Params struct {
 	// Observed counts what Backend is asked.
 	Observed *observed.Backend
 	Keeper   *keeper.Keeper
+	Table    *lease.Table
+	Clock    *clock.Clock
 	Tree     *supervision.Tree
 	Log      *slog.Logger
 }
@@ -55,6 +59,7 @@ func New(p Params) (Result, error) {
 	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
+		server.WithLeases(func() server.LeaseHealth { return leases(&p) }),
 		server.WithOperations(func() []bus.Operation { return operations(p.Observed) }))
 	if err != nil {
 		return Result{}, err
@@ -75,6 +80,16 @@ func operations(b *observed.Backend) []bus.Operation {
 		})
 	}
 	return all
+}
+
+// leases returns what the node knows of leases: all of it only the keeper's does.
+func leases(p *Params) server.LeaseHealth {
+	h := server.LeaseHealth{Leases: p.Table.Len(), Events: p.Link.HasEvents()}
+	if h.Keeper = p.Keeper.Serving(); h.Keeper {
+		now := p.Clock.Health()
+		h.Suspects, h.Held = now.Suspects, now.Held
+	}
+	return h
 }
 
 // current returns the keeper as the wire shows it; nil if none is known.

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/coordination/keeper/clock"
 )
 
 // Server is what an operator sets of a node. Its zero value is not usable; start from
@@ -47,7 +48,23 @@ type Server struct {
 	// Replicas is how many NATS servers keep the bucket.
 	Replicas int `koanf:"replicas"`
 
-	Log `koanf:",squash"`
+	Leases `koanf:",squash"`
+	Log    `koanf:",squash"`
+}
+
+// Leases says what the keeper allows and forgives.
+type Leases struct {
+	// HoldShare is the share of all leases that must have fallen silent at about the same
+	// time for their endings to be held back once, and HoldMinimum how many at least.
+	HoldShare   float64 `koanf:"lease_hold_share"`
+	HoldMinimum int     `koanf:"lease_hold_minimum"`
+	// MaxLeases is how many may live at a time.
+	MaxLeases int `koanf:"max_leases"`
+}
+
+// Clock returns the settings of the lease clock.
+func (l *Leases) Clock() clock.Config {
+	return clock.Config{HoldShare: l.HoldShare, HoldMinimum: l.HoldMinimum, MaxLeases: l.MaxLeases}
 }
 
 // NATS says how to reach a NATS server.
@@ -105,8 +122,14 @@ func DefaultServer() Server {
 		Sync:        SyncInterval,
 		Backend:     BackendHybrid,
 		Replicas:    1,
+		Leases:      defaultLeases(),
 		Log:         Log{Level: "info", Format: "text"},
 	}
+}
+
+func defaultLeases() Leases {
+	c := clock.DefaultConfig()
+	return Leases{HoldShare: c.HoldShare, HoldMinimum: c.HoldMinimum, MaxLeases: c.MaxLeases}
 }
 
 // ServerFlags adds the flags of Server's settings to fs, with their defaults.
@@ -129,6 +152,9 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("backend", d.Backend, "hybrid (kept, read from memory)|durable (kept, read from the store)|memory (not kept)")
 	fs.Bool("new-epoch", false, "once, after a store directory was restored from a copy")
 	fs.Int("replicas", d.Replicas, "how many servers of --nats-url keep the bucket: 1|3|5")
+	fs.Float64("lease-hold-share", d.HoldShare, "hold endings back once where more than this share of all leases is silent; 1 never does")
+	fs.Int("lease-hold-minimum", d.HoldMinimum, "and at least so many are")
+	fs.Int("max-leases", d.MaxLeases, "so many leases may live at a time")
 	fs.String("log-level", d.Level, "debug|info|warn|error")
 	fs.String("log-format", d.Format, "text|json, on standard error")
 }
@@ -155,6 +181,9 @@ func (s *Server) Validate() error {
 		s.validateListen(),
 		check("replicas", s.Replicas == 1 || !s.Embedded(), "the embedded NATS is one server; more than 1 needs nats_url"),
 		check("server_name", serverName.MatchString(s.Node), "must be 1 to 128 characters without spaces"),
+		check("lease_hold_share", s.HoldShare >= 0 && s.HoldShare <= 1, "must be 0 to 1"),
+		check("lease_hold_minimum", s.HoldMinimum >= 1, "must be at least 1"),
+		check("max_leases", s.MaxLeases >= 1, "must be at least 1"),
 		check("stop_timeout", s.StopTimeout >= time.Second, "must be at least 1s"),
 		check("store_dir", s.StoreDir != "" || !s.Kept(), "must be given"),
 		check("tls_cert", (s.Cert == "") == (s.Key == ""), "belongs together with tls_key"),

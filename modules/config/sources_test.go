@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,6 +60,27 @@ func TestAFlagCountsBeforeTheEnvironmentThatBeforeTheFile(t *testing.T) {
 	want.Prefix, want.Node, want.Level, want.StopTimeout, want.TrustedClients = "flag", "env", "debug", 3*time.Second, true
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestNumbersComeFromEverySource(t *testing.T) {
+	t.Parallel()
+	var got config.Server
+	err := config.Sources{
+		Flags: flags(t, "--max-leases", "7"), File: file(t, "lease_hold_share: 0.5\n"), Environ: []string{"ROOST_LEASE_HOLD_MINIMUM=3"},
+	}.Load(&got)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := (config.Leases{HoldShare: 0.5, HoldMinimum: 3, MaxLeases: 7}); got.Leases != want {
+		t.Errorf("leases = %+v; want %+v", got.Leases, want)
+	}
+	if err := (config.Sources{Flags: flags(t), Environ: []string{"ROOST_LEASE_HOLD_SHARE=much"}}).Load(&got); err == nil {
+		t.Error("a share that is no number is accepted")
+	}
+	got.HoldShare = math.NaN()
+	if got.Validate() == nil {
+		t.Error("a share that is none is accepted")
 	}
 }
 

@@ -44,6 +44,11 @@ func parse(f *pflag.Flag, texts ...string) (any, error) {
 			return n, nil
 		}
 		return nil, fmt.Errorf("%q is not a whole number", text)
+	case "float64":
+		if x, err := strconv.ParseFloat(text, 64); err == nil {
+			return x, nil
+		}
+		return nil, fmt.Errorf("%q is not a number", text)
 	case "string":
 		return text, nil
 	default:

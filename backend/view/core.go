@@ -20,6 +20,8 @@ type core struct {
 	owners   map[string]*owner
 	names    map[string]string // strings that many rows have in common
 
+	nothing *version // of a row that has not been shown
+
 	live   int // rows that readers see
 	filled int // services that have one
 	index  *index
@@ -39,7 +41,7 @@ const maxNames = 4096
 func newCore(epoch backend.Epoch) *core {
 	c := &core{
 		epoch: epoch, services: map[backend.Scope]*service{}, spaces: map[string]*space{},
-		owners: map[string]*owner{}, names: map[string]string{},
+		owners: map[string]*owner{}, names: map[string]string{}, nothing: &version{gone: true},
 	}
 	c.table.init()
 	return c
@@ -281,7 +283,7 @@ func (c *core) insert(reg *backend.Registration) *row {
 	}
 	reg.Namespace, reg.Service = s.Namespace, s.Service
 	r := &row{service: s, instance: reg.Instance}
-	r.version.Store(&version{gone: true}) // until show says more
+	r.version.Store(c.nothing) // until show says more
 	c.table.insert(r)
 	return r
 }

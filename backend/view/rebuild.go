@@ -161,13 +161,23 @@ func (n *version) clone() *version {
 
 // relink makes the chains of a snapshot.
 func (c *core) relink() {
-	rows := slices.AppendSeq(make([]*row, 0, c.table.rows), c.table.all)
-	slices.SortFunc(rows, func(a, b *row) int { return compareRevisions(a.changed(), b.changed()) })
-	for _, r := range rows {
-		s, n := r.service, r.version.Load()
-		s.chain(n.gone).add(r)
-		s.newest = n.shown
-		s.space.newest = n.shown
+	// Versions lie all over the memory: each is gone to once, not at every comparison.
+	type dated struct {
+		shown backend.Revision
+		gone  bool
+		row   *row
+	}
+	rows := make([]dated, 0, c.table.rows)
+	for r := range c.table.all {
+		n := r.version.Load()
+		rows = append(rows, dated{n.shown, n.gone, r})
+	}
+	slices.SortFunc(rows, func(a, b dated) int { return compareRevisions(a.shown, b.shown) })
+	for _, d := range rows {
+		s := d.row.service
+		s.chain(d.gone).add(d.row)
+		s.newest = d.shown
+		s.space.newest = d.shown
 	}
 	services := slices.SortedFunc(maps.Values(c.services), func(a, b *service) int { return compareRevisions(a.newest, b.newest) })
 	for _, s := range services {

@@ -9,8 +9,39 @@
 //	}, client.Write{})
 //	page, _, err := c.List(ctx, client.Query{Scope: client.Scope{Namespace: "default", Service: "payments"}})
 //
+// # Leases and sessions
+//
+// What is to vanish with this process is registered with a lease. A [Session] is a lease
+// that comes back, and what was registered through it with it:
+//
+//	s, err := c.NewSession(ctx, client.SessionOptions{})
+//	defer s.Close(ctx)
+//	r, _, err := s.Register(ctx, client.Registration{ … }, client.Write{})
+//
+// A [Lease] alone ([Client.Grant], and [Lease.Owner] as the Owner of a [Write]) ends once
+// and for all. While this process lives and reaches the registry no lease ends; an outage of
+// the registry or of NATS ends none.
+//
+// [Lease.Valid] is what this process knows by itself: while it is true nobody else can have
+// been given what belongs to the lease. It asks nobody, and it may be false although the
+// lease lives. So check it before each thing that only the holder may do, or do it under
+// [Lease.Context], and stop when it is false; go on when it is true again, because only
+// [Lease.Done] is the end. A mere registration needs none of this.
+//
+// Valid goes by the monotonic clock, which runs on while the process is stopped (SIGSTOP, a
+// debugger), but on most systems not while the whole machine is suspended; and by the end of
+// the connection as this side sees it, which something between may hide. Between a Valid and
+// the deed that it allows any time may pass, too. What must never be done twice is written
+// on a condition ([IfRevision]), or to something that refuses who comes late.
+//
 // # Guarantees
 //
+//   - A lease is granted at most once for each call, whatever is lost on the way, and lives
+//     until it is revoked or nobody has kept it alive.
+//   - A lease is not Valid any more when the registry could give away what belongs to it, if
+//     its keeper and this process measure time at the same rate.
+//   - What a Session has been asked to register is registered, or tried again for ever, or
+//     its hook has been told why not.
 //   - A Client reads its own writes, whichever node answers, unless
 //     [WithoutReadYourWrites] says otherwise.
 //   - An error matches what it would match in the server's own process, with errors.Is
@@ -34,6 +65,10 @@
 // # Concurrency
 //
 // A Client is safe for concurrent use. What it returns in pages and events is shared
-// with nobody else, but is best read only, as with any Backend. It starts no goroutine
-// of its own; NATS connections do.
+// with nobody else, but is best read only, as with any Backend.
+//
+// A Client starts no goroutine before it is granted a lease. While it holds leases it has
+// two, which keep all of them alive with one message and listen to the connection; they end
+// with the last lease, and Close waits for them. A Session has one. Handlers that the user
+// has set on the connection stay.
 package client

@@ -117,6 +117,9 @@ func (c *Client) grant(ctx context.Context, o LeaseOptions) (*Lease, error) {
 	if err := decode(a.reply, &reply); err != nil {
 		return nil, c.unread(r, err)
 	}
+	if reply.TTLMs <= 0 {
+		return nil, c.unread(r, errors.New("it grants no time"))
+	}
 	return c.hold(ctx, &Lease{
 		c: c, secret: o.Secret, owner: bus.Owner(o.Secret),
 		ttl:    time.Duration(reply.TTLMs) * time.Millisecond,

@@ -17,8 +17,9 @@ import (
 // in the order of the events, and must not block. Call Events once at a time.
 //
 // Events are hints. Those of a time without connection are lost, as are those of a server
-// that itself ends; who needs to know all the same has a time-out. Where no system account
-// is within reach Events waits for ctx and calls nothing: see [Link.HasEvents].
+// that itself ends, from when it is told to leave (lame duck mode); who needs to know all the
+// same has a time-out. Where no system account is within reach Events waits for ctx and calls
+// nothing: see [Link.HasEvents].
 func (l *Link) Events(ctx context.Context, f func(Closed)) error {
 	if l.ear == nil {
 		<-ctx.Done()

@@ -65,27 +65,17 @@ func (s *session) show(write func(io.Writer) error) error {
 // with connects and runs f within the timeout. In JSON mode every reply that f brings
 // about is printed as it came, the failed one included.
 func (p *program) with(cmd *cobra.Command, c *connection, f func(ctx context.Context, s *session) error) error {
-	if c.Timeout <= 0 {
-		return usagef("--timeout %v: must be positive", c.Timeout)
-	}
-	server, auth, err := c.resolve(p.environ)
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Timeout)
 	defer cancel()
 	var unwritten error
-	opts := []client.Option{
-		client.WithName("roost " + cmd.Name()), client.WithPrefix(c.Prefix), client.WithNATS(auth...),
-		client.WithReadTimeout(c.Timeout), client.WithWriteTimeout(c.Timeout),
-	}
+	var opts []client.Option
 	if c.JSON && !c.Quiet {
 		opts = append(opts, client.WithReplies(func(_ string, body []byte) {
 			_, err := fmt.Fprintf(p.stdout, "%s\n", body)
 			unwritten = errors.Join(unwritten, err)
 		}))
 	}
-	connected, err := client.Connect(ctx, server, opts...)
+	connected, err := p.connect(ctx, cmd, c, opts...)
 	if err != nil {
 		return err
 	}
@@ -97,6 +87,23 @@ func (p *program) with(cmd *cobra.Command, c *connection, f func(ctx context.Con
 		}
 	}
 	return errors.Join(err, unwritten, connected.Close())
+}
+
+// connect connects as the settings say. No call takes longer than the timeout.
+func (p *program) connect(ctx context.Context, cmd *cobra.Command, c *connection, opts ...client.Option) (*client.Client, error) {
+	if c.Timeout <= 0 {
+		return nil, usagef("--timeout %v: must be positive", c.Timeout)
+	}
+	server, auth, err := c.resolve(p.environ)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return client.Connect(ctx, server, append([]client.Option{
+		client.WithName("roost " + cmd.Name()), client.WithPrefix(c.Prefix), client.WithNATS(auth...),
+		client.WithReadTimeout(c.Timeout), client.WithWriteTimeout(c.Timeout),
+	}, opts...)...)
 }
 
 // resolve returns the URL and the options that the settings, a context and the

@@ -25,6 +25,7 @@ func newCount(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	scopeFlags(cmd)
+	consistencyFlag(cmd)
 	conditionFlags(cmd)
 	return cmd
 }

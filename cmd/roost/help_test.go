@@ -42,7 +42,7 @@ func TestTheCommandsAreThose(t *testing.T) {
 	for _, c := range commands()[1:] {
 		names = append(names, c.Name())
 	}
-	want := "bench completion count health list lookup register serve services unregister update version"
+	want := "bench completion count health list lookup register serve services unregister update version watch"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("commands are %s; want %s", got, want)
 	}

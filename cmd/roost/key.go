@@ -17,8 +17,12 @@ type name struct {
 }
 
 func nameFlags(cmd *cobra.Command) {
+	cmd.Flags().String("namespace", backend.DefaultNamespace, "`NAMESPACE` of the service")
+	instanceFlags(cmd)
+}
+
+func instanceFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
-	fs.String("namespace", backend.DefaultNamespace, "`NAMESPACE` of the service")
 	fs.String("instance", "", "`NAME` of the instance, instead of SERVICE/INSTANCE; SERVICE is then taken whole")
 	fs.Bool("unique", false, "the empty instance: the name has exactly one holder")
 }

@@ -32,6 +32,7 @@ func newList(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	scopeFlags(cmd)
+	consistencyFlag(cmd)
 	conditionFlags(cmd)
 	return cmd
 }

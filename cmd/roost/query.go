@@ -21,7 +21,6 @@ func scopeFlags(cmd *cobra.Command) {
 	fs := cmd.Flags()
 	fs.String("namespace", backend.DefaultNamespace, "`NAMESPACE` of the services")
 	fs.Bool("all-namespaces", false, "in every namespace")
-	consistencyFlag(cmd)
 }
 
 func consistencyFlag(cmd *cobra.Command) {

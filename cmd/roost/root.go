@@ -81,7 +81,7 @@ func newRoot(p *program) *cobra.Command {
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		groupServer: {newServe(p)},
-		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newHealth(p)},
+		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newWatch(p), newHealth(p)},
 		groupWrites: {newRegister(p), newUpdate(p), newUnregister(p)},
 		groupOther:  {newBench(p), newVersion(p), newCompletion()},
 	} {

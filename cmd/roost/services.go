@@ -26,6 +26,7 @@ func newServices(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	scopeFlags(cmd)
+	consistencyFlag(cmd)
 	return cmd
 }
 

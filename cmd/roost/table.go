@@ -35,17 +35,21 @@ func (t *table) write(w io.Writer, limit int) error {
 	widths := t.widths(limit)
 	var text strings.Builder
 	for _, row := range append([][]string{t.headings}, t.rows...) {
-		var line strings.Builder
-		for i, cell := range row {
-			cell = displaywidth.TruncateString(cell, widths[i], "…")
-			line.WriteString(cell)
-			line.WriteString(strings.Repeat(" ", widths[i]-displaywidth.String(cell)+gap))
-		}
-		text.WriteString(strings.TrimRight(line.String(), " "))
-		text.WriteByte('\n')
+		text.WriteString(aligned(row, widths))
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// aligned returns the line of a row whose columns are as wide as widths.
+func aligned(row []string, widths []int) string {
+	var line strings.Builder
+	for i, cell := range row {
+		cell = displaywidth.TruncateString(cell, widths[i], "…")
+		line.WriteString(cell)
+		line.WriteString(strings.Repeat(" ", widths[i]-displaywidth.String(cell)+gap))
+	}
+	return strings.TrimRight(line.String(), " ") + "\n"
 }
 
 // widths returns how wide each column is.

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -21,3 +23,22 @@ func terminalWidth(w io.Writer) int {
 	}
 	return int(size.Col)
 }
+
+// awaitNoReader returns when nobody can read any more what is written to w, or ctx is
+// done: one who waits for something to write would not notice.
+func awaitNoReader(ctx context.Context, w io.Writer) {
+	f, ok := w.(*os.File)
+	for ok && ctx.Err() == nil {
+		about := []unix.PollFd{{Fd: int32(f.Fd())}} //nolint:gosec // it is small
+		switch n, err := unix.Poll(about, 250); {
+		case n > 0 && about[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0:
+			return
+		case n > 0, err != nil && !errors.Is(err, unix.EINTR):
+			ok = false
+		}
+	}
+	<-ctx.Done()
+}
+
+// readerGone reports whether err says that nobody reads any more.
+func readerGone(err error) bool { return errors.Is(err, unix.EPIPE) }

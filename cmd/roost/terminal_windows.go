@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"io"
 	"os"
 
@@ -18,4 +20,12 @@ func terminalWidth(w io.Writer) int {
 		return 0
 	}
 	return int(info.Window.Right - info.Window.Left + 1)
+}
+
+// awaitNoReader returns when ctx is done: only a write shows that nobody reads.
+func awaitNoReader(ctx context.Context, _ io.Writer) { <-ctx.Done() }
+
+// readerGone reports whether err says that nobody reads any more.
+func readerGone(err error) bool {
+	return errors.Is(err, windows.ERROR_BROKEN_PIPE) || errors.Is(err, windows.ERROR_NO_DATA)
 }

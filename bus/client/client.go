@@ -24,6 +24,7 @@ type Client struct {
 	owned    bool
 	subjects bus.Subjects
 	seen     seen
+	known    map[string]string // secrets of others' leases, by owner
 	leases   keeping
 
 	mu     sync.Mutex
@@ -83,9 +84,13 @@ func open(nc *nats.Conn, o options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("client: %w", err)
 	}
+	known, err := ownersOf(o.secrets)
+	if err != nil {
+		return nil, fmt.Errorf("client: %w", err)
+	}
 	return &Client{
 		options: o, nc: nc, link: nc, line: nc, subjects: subjects,
-		leases: newKeeping(), calls: make(map[*call]struct{}),
+		leases: newKeeping(), known: known, calls: make(map[*call]struct{}),
 	}, nil
 }
 

@@ -98,27 +98,10 @@ func (c *Client) Adopt(ctx context.Context, secret string) (*Lease, error) {
 
 func (c *Client) grant(ctx context.Context, o LeaseOptions) (*Lease, error) {
 	conn, _ := c.whereabouts()
-	body := bus.GrantRequest{Lease: o.Secret, Name: o.Name, Connection: told(conn)}
-	if o.TTL != 0 {
-		body.TTLMs = new(o.TTL.Milliseconds())
-	}
-	if o.Grace != nil {
-		body.GraceMs = new(o.Grace.Milliseconds())
-	}
-	if err := body.Validate(); err != nil {
-		return nil, err
-	}
 	r := &request{subject: c.subjects.LeaseGrant(), idempotent: true}
-	a := c.send(ctx, r, Write{}, body)
-	if a.err != nil {
-		return nil, a.err
-	}
-	var reply bus.GrantReply
-	if err := decode(a.reply, &reply); err != nil {
-		return nil, c.unread(r, err)
-	}
-	if reply.TTLMs <= 0 {
-		return nil, c.unread(r, errors.New("it grants no time"))
+	reply, a, err := c.askGrant(ctx, r, o, conn)
+	if err != nil {
+		return nil, err
 	}
 	return c.hold(ctx, &Lease{
 		c: c, secret: o.Secret, owner: bus.Owner(o.Secret),
@@ -129,6 +112,27 @@ func (c *Client) grant(ctx context.Context, o LeaseOptions) (*Lease, error) {
 		acked:  a.sent, conn: conn, told: conn, term: reply.Term, epoch: a.stamp.Epoch,
 		next: a.sent.Add(jittered(time.Duration(reply.TTLMs) * time.Millisecond / 3)),
 	})
+}
+
+// askGrant asks for the lease of o.Secret, bound to conn unless that is none.
+func (c *Client) askGrant(ctx context.Context, r *request, o LeaseOptions, conn bus.Connection) (reply bus.GrantReply, a attempt, err error) {
+	body := bus.GrantRequest{Lease: o.Secret, Name: o.Name, Connection: told(conn)}
+	if o.TTL != 0 {
+		body.TTLMs = new(o.TTL.Milliseconds())
+	}
+	if o.Grace != nil {
+		body.GraceMs = new(o.Grace.Milliseconds())
+	}
+	if err := body.Validate(); err != nil {
+		return reply, a, err
+	}
+	if a = c.send(ctx, r, Write{}, body); a.err != nil {
+		return reply, a, a.err
+	}
+	if err := decode(a.reply, &reply); err != nil {
+		return reply, a, c.unread(r, err)
+	}
+	return reply, a, nil
 }
 
 // Owner is the public name of the lease, to be used in [Write].Owner with this client.

@@ -28,7 +28,7 @@ func (c *Client) whereabouts() (bus.Connection, bool) {
 	}
 	id, err := c.line.GetClientID()
 	conn := bus.Connection{ServerID: c.line.ConnectedServerId(), ClientID: id}
-	if err != nil || conn.Validate() != nil {
+	if err != nil || id == 0 || conn.ServerID == "" {
 		return bus.Connection{}, true
 	}
 	return conn, true

@@ -36,6 +36,7 @@ type options struct {
 	log          *slog.Logger
 	nats         []nats.Option
 	replies      func(subject string, body []byte)
+	secrets      []string
 	following    func(err error)
 }
 

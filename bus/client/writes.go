@@ -98,7 +98,7 @@ func (c *Client) guardOf(w Write, verb bus.Verb) (bus.Guard, error) {
 	if w.Owner == "" {
 		return bus.GuardOf("", w.If), nil
 	}
-	secret, held := c.leases.secret(w.Owner)
+	secret, held := c.secret(w.Owner)
 	if !held {
 		return bus.Guard{}, fmt.Errorf("owner %q: %w: this client holds no such lease", w.Owner, backend.ErrLeaseExpired)
 	}

@@ -78,8 +78,10 @@ type gates struct {
 
 	mu      sync.Mutex
 	shut    chan struct{} // closed when the process goes on; nil while it does
-	latency time.Duration // of writes
 	silent  chan struct{} // closed when the feed goes on; nil while it does
+	latency time.Duration // of a write, each way
+	refuse  bool          // the store is out of reach
+	lose    bool          // what is sent is lost on the way
 }
 
 func (g *gates) stop() { g.change(&g.shut, true) }
@@ -112,30 +114,55 @@ func (g *gates) delay(d time.Duration) {
 	g.latency = d
 }
 
-func (g *gates) wait() {
+// cut puts the store out of reach, and its feed with it, or back into it.
+func (g *gates) cut(off bool) {
+	g.mu.Lock()
+	g.refuse = off
+	g.mu.Unlock()
+	g.change(&g.silent, off)
+}
+
+func (g *gates) losing(lose bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lose = lose
+}
+
+func (g *gates) wait() (refuse, lose bool) {
 	g.pass(&g.shut)
 	g.mu.Lock()
-	d := g.latency
+	d, refuse, lose := g.latency, g.refuse, g.lose
 	g.mu.Unlock()
 	time.Sleep(d)
+	return refuse, lose
+}
+
+// through sends do through g. What was sent happens, even if nobody waits any more.
+func through[T any](ctx context.Context, g *gates, do func(context.Context) (T, error)) (T, error) {
+	var none T
+	switch refuse, lose := g.wait(); {
+	case refuse:
+		return none, fmt.Errorf("%w: cut off", kvstore.ErrUnavailable)
+	case lose:
+		return none, fmt.Errorf("%w: lost", kvstore.ErrUnknownOutcome)
+	}
+	result, err := do(context.WithoutCancel(ctx))
+	if refuse, _ := g.wait(); refuse || ctx.Err() != nil {
+		return none, fmt.Errorf("%w: cut off", kvstore.ErrUnknownOutcome)
+	}
+	return result, err
 }
 
 func (g *gates) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
-	g.wait()
-	defer g.wait()
-	return g.Store.Write(ctx, w)
+	return through(ctx, g, func(ctx context.Context) (uint64, error) { return g.Store.Write(ctx, w) })
 }
 
 func (g *gates) Batch(ctx context.Context, writes []kvstore.Write) ([]uint64, error) {
-	g.wait()
-	defer g.wait()
-	return g.Store.Batch(context.WithoutCancel(ctx), writes) // as one that is on its way
+	return through(ctx, g, func(ctx context.Context) ([]uint64, error) { return g.Store.Batch(ctx, writes) })
 }
 
 func (g *gates) Barrier(ctx context.Context) (uint64, error) {
-	g.wait()
-	defer g.wait()
-	return g.Store.Barrier(ctx)
+	return through(ctx, g, g.Store.Barrier)
 }
 
 func (g *gates) Feed(ctx context.Context, f kvstore.Follower) error {
@@ -160,7 +187,21 @@ func (f gated) Stale(cause error)          { f.wait(); f.f.Stale(cause) }
 // office is a keeper's, that a stopped process cannot ask.
 type office struct {
 	*keeper.Keeper
-	g *gates
+	g        *gates
+	unfenced bool
+}
+
+// Fenced writes without a fence where that is asked for.
+func (o *office) Fenced(ctx context.Context, batch func(context.Context, kvstore.Write, uint64) (uint64, error)) error {
+	if !o.unfenced {
+		return o.Keeper.Fenced(ctx, batch)
+	}
+	t, ok := o.Keeper.Tenure()
+	if !ok {
+		return keeper.ErrNotKeeper
+	}
+	_, err := batch(ctx, kvstore.Write{Key: "no.fence"}, t.Term)
+	return err
 }
 
 func (o *office) Tenure() (keeper.Tenure, bool) {
@@ -190,9 +231,10 @@ type end struct {
 }
 
 type setup struct {
-	cfg    func(*clock.Config)
-	reaper backend.Reaper
-	door   *door
+	cfg      func(*clock.Config)
+	reaper   backend.Reaper
+	door     *door
+	unfenced bool
 }
 
 func start(t *testing.T, store *memkv.Store, name string, s setup) *node {
@@ -209,14 +251,14 @@ func start(t *testing.T, store *memkv.Store, name string, s setup) *node {
 		n.ended[e.Owner] = end{e.Reason, time.Now()}
 	})
 	var err error
-	if n.keeper, err = keeper.New(n.gates, n.tail, keeper.Self{Node: name}); err != nil {
+	if n.keeper, err = keeper.New(n.gates, n.tail, keeper.Self{Node: name}, keeper.WithLogger(slog.New(n.logs))); err != nil {
 		t.Fatal(err)
 	}
 	cfg := clock.DefaultConfig()
 	if s.cfg != nil {
 		s.cfg(&cfg)
 	}
-	o, log := &office{n.keeper, n.gates}, clock.WithLogger(slog.New(n.logs))
+	o, log := &office{n.keeper, n.gates, s.unfenced}, clock.WithLogger(slog.New(n.logs))
 	if n.Clock, err = clock.New(n.gates, n.table, o, n.door, cfg, log); err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +274,7 @@ func start(t *testing.T, store *memkv.Store, name string, s setup) *node {
 	n.stop = sync.OnceFunc(func() {
 		cancel()
 		n.gates.cont()
-		n.gates.change(&n.gates.silent, false)
+		n.gates.cut(false)
 		tasks.Wait()
 	})
 	t.Cleanup(n.stop)
@@ -245,16 +287,16 @@ func alone(t *testing.T, s setup) *node {
 	t.Helper()
 	n := start(t, memkv.New(), "a", s)
 	if !n.door.isOpen() {
-		t.Fatal("the node does not serve leases")
+		t.Fatalf("the node does not serve leases: %v", n.logs.said)
 	}
 	return n
 }
 
 // pair starts two nodes, of which the first is the keeper.
-func pair(t *testing.T) (a, b *node) {
+func pair(t *testing.T, first setup) (a, b *node) {
 	t.Helper()
 	store := memkv.New()
-	return start(t, store, "a", setup{}), start(t, store, "b", setup{})
+	return start(t, store, "a", first), start(t, store, "b", setup{})
 }
 
 // grant grants a lease for ttl, with 2s of grace.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"strconv"
 	"sync"
 	"testing"
@@ -50,12 +51,38 @@ type audience struct {
 type ledger struct {
 	mu    sync.Mutex
 	heard map[client.Revision]bool
+	until int           // so many are to be heard
+	came  chan struct{} // closed when they are
 }
 
-// requests are the times at which somebody listed.
+// more waits for so many more events, and returns within the next one.
+func (l *ledger) more(t *testing.T, n int) {
+	t.Helper()
+	l.mu.Lock()
+	l.until, l.came = len(l.heard)+n, make(chan struct{})
+	came := l.came
+	l.mu.Unlock()
+	select {
+	case <-came:
+	case <-time.After(patience):
+		t.Fatalf("no %d more events after %v", n, patience)
+	}
+}
+
+func (l *ledger) note(r client.Revision) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.heard[r] = true
+	if len(l.heard) == l.until {
+		close(l.came)
+	}
+}
+
+// requests are the lists that somebody asked for.
 type requests struct {
-	mu sync.Mutex
-	at []time.Time
+	mu   sync.Mutex
+	at   []time.Time
+	what []string
 }
 
 // watcher folds a Watch.
@@ -154,17 +181,16 @@ func (a *audience) listen(t *testing.T) {
 		if err != nil {
 			t.Errorf("event without a revision: %v", m.Header)
 		}
-		a.heard.mu.Lock()
-		defer a.heard.mu.Unlock()
-		a.heard.heard[client.Revision(r)] = true
+		a.heard.note(client.Revision(r))
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = nc.Subscribe(keeperPrefix+".registry.list.>", func(*nats.Msg) {
+	_, err = nc.Subscribe(keeperPrefix+".registry.list.>", func(m *nats.Msg) {
 		a.lists.mu.Lock()
 		defer a.lists.mu.Unlock()
 		a.lists.at = append(a.lists.at, time.Now())
+		a.lists.what = append(a.lists.what, fmt.Sprintf("%s %s", m.Subject, m.Data))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -189,13 +215,13 @@ func (a *audience) old(n int) string { return fmt.Sprintf("k%d-old-%d", a.kill, 
 func (a *audience) load(t *testing.T, during func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	defer cancel()
 	var writers sync.WaitGroup
 	defer writers.Wait()
+	defer cancel()
 	next := make(chan int)
 	writers.Go(func() {
 		defer close(next)
-		for n := 0; n < audienceOld; n += audienceBatch {
+		for n := 0; ; n += audienceBatch {
 			select {
 			case next <- n:
 			case <-ctx.Done():
@@ -210,7 +236,7 @@ func (a *audience) load(t *testing.T, during func()) {
 			}
 		})
 	}
-	a.progress(t, 300)
+	a.heard.more(t, 1000+rand.IntN(1000)) // in the midst of batches
 	during()
 	a.progress(t, 100)
 	cancel()
@@ -223,9 +249,10 @@ func (a *audience) change(ctx context.Context, t *testing.T, n int) {
 	t.Helper()
 	var operations []client.Operation
 	for i := n; i < n+audienceBatch; i++ {
-		operations = append(operations,
-			client.Operation{Kind: client.OpRegister, Registration: payments(fmt.Sprintf("k%d-new-%d", a.kill, i))},
-			client.Operation{Kind: client.OpUnregister, Registration: payments(a.old(i))})
+		operations = append(operations, client.Operation{Kind: client.OpRegister, Registration: payments(fmt.Sprintf("k%d-new-%d", a.kill, i))})
+		if i < audienceOld {
+			operations = append(operations, client.Operation{Kind: client.OpUnregister, Registration: payments(a.old(i))})
+		}
 	}
 	results, _, err := a.writer.Batch(context.WithoutCancel(ctx), operations, false)
 	if err != nil {
@@ -269,9 +296,9 @@ func (a *audience) newFeed(t *testing.T) {
 		if b.Feed != before.Feed && a.beacons.at[i].After(last) {
 			a.lists.mu.Lock()
 			defer a.lists.mu.Unlock()
-			for _, at := range a.lists.at {
+			for n, at := range a.lists.at {
 				if at.After(last) && at.Before(a.beacons.at[i].Add(-50*time.Millisecond)) {
-					t.Errorf("somebody listed %v before the beacon with another feed", a.beacons.at[i].Sub(at))
+					t.Errorf("%v before the beacon with another feed somebody asked for %s", a.beacons.at[i].Sub(at), a.lists.what[n])
 				}
 			}
 			return

@@ -94,11 +94,27 @@ func (a *asker) newest(since time.Time) (answer, bool) {
 	return last, last.sent.After(since)
 }
 
+// healPatience is how long servers may take to be a cluster again: whoever was cut off has
+// asked for votes in vain meanwhile, so that all elect leaders anew.
+const healPatience = 2 * time.Minute
+
+// awaitYoung waits for an answer to a list that was sent after since, and is young.
+func (a *asker) awaitYoung(t *testing.T, since time.Time) {
+	t.Helper()
+	for deadline := time.Now().Add(healPatience); ; time.Sleep(5 * time.Millisecond) {
+		if got, some := a.newest(since); some && got.age < maxAge {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s has not been asked with success for %v", a.node.name, healPatience)
+		}
+	}
+}
+
 // split is a registry on three servers, each with a node, and those who use it.
 type split struct {
 	cluster *natstest.Linked
 	nodes   []*wholeNode // one on each server
-	rounds  int
 	history *chronicle
 }
 

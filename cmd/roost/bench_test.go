@@ -31,7 +31,7 @@ var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()
-	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 4, "P6": 3, "P11": 3}
+	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 3, "P6": 3, "P11": 3}
 	args := append(slices.Clone(short), "--json")
 	if testing.Short() { // the others fill two cores for a while, which other tests wait for
 		t.Log("-short: P1 only")

@@ -60,7 +60,6 @@ func prepareCopy(ctx context.Context, w *World) ([]Case, error) {
 		{What: "look-up", InFlight: 1, Roost: lookUp, Bare: mapped, Budget: Budget{P50: 2, NoAllocations: true}},
 		{What: "look-up", InFlight: readers, Roost: lookUp, Bare: mapped, Budget: Budget{P50: 2, NoAllocations: true}},
 		{What: "pick in turn", InFlight: 1, Roost: pick, Bare: indexed, Budget: Budget{P50Us: 0.015, NoAllocations: true}},
-		{What: "pick in turn", InFlight: readers, Roost: pick, Bare: indexed, Budget: Budget{NoAllocations: true}},
 	}, nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"testing"
 	"time"
 
@@ -14,17 +15,16 @@ import (
 	"github.com/roostbus/roost/kvstore/memkv"
 )
 
-// serving returns a Clock that serves many leases on a store in memory.
-func serving(tb testing.TB, many int) (*clock.Clock, []string) {
+// serving returns a Clock that serves, and grants many leases.
+func serving(tb testing.TB, store kvstore.Store, many int) (c *clock.Clock, owners []string, stop func()) {
 	tb.Helper()
-	store := memkv.New()
 	tail := kvstore.NewTail(store)
 	table := lease.NewTable(tail, slog.New(slog.DiscardHandler))
 	k, err := keeper.New(store, tail, keeper.Self{Node: "a"})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c, err := clock.New(store, table, k, &door{}, clock.DefaultConfig())
+	c, err = clock.New(store, table, k, &door{}, clock.DefaultConfig())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -36,30 +36,34 @@ func serving(tb testing.TB, many int) (*clock.Clock, []string) {
 			done <- struct{}{}
 		}()
 	}
-	tb.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		cancel()
 		for range cap(done) {
 			<-done
 		}
 	})
-	owners := make([]string, many)
-	for i := range owners {
-		owners[i] = fmt.Sprintf("owner%021d", i)
-		for {
-			_, err := c.Grant(ctx, clock.Request{Owner: owners[i], TTL: time.Hour})
-			if err == nil {
-				break
-			}
-			time.Sleep(time.Millisecond) // the tenure is about to begin
+	tb.Cleanup(stop)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		if _, err := c.List(ctx, "", 1); err == nil {
+			break
+		} else if time.Now().After(deadline) {
+			tb.Fatalf("the node does not serve: %v", err)
 		}
 	}
-	return c, owners
+	owners = make([]string, many)
+	for i := range owners {
+		owners[i] = fmt.Sprintf("owner%021d", i)
+		if _, err := c.Grant(ctx, clock.Request{Owner: owners[i], TTL: time.Hour}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return c, owners, stop
 }
 
 func BenchmarkTouch(b *testing.B) {
 	for _, many := range []int{1000, 100_000} {
 		b.Run(fmt.Sprint(many), func(b *testing.B) {
-			c, owners := serving(b, many)
+			c, owners, _ := serving(b, memkv.New(), many)
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
@@ -74,7 +78,7 @@ func BenchmarkTouch(b *testing.B) {
 
 // TestTouchAllocatesNothing keeps keepalives cheap.
 func TestTouchAllocatesNothing(t *testing.T) {
-	c, owners := serving(t, 10)
+	c, owners, _ := serving(t, memkv.New(), 10)
 	conn := clock.Connection{Server: "s", Client: 1}
 	c.Touch(owners[0], conn)
 	if got := testing.AllocsPerRun(1000, func() { c.Touch(owners[0], conn) }); got != 0 {

@@ -87,9 +87,12 @@ func TestWhatIsAskedForOutOfBoundsIsInvalid(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := alone(t, setup{})
 		for _, r := range []clock.Request{
-			{Owner: "x", TTL: 999 * time.Millisecond}, {Owner: "x", TTL: 25 * time.Hour},
-			{Owner: "x", TTL: ttl, Grace: -1}, {Owner: "x", TTL: ttl, Grace: 25 * time.Hour},
-			{Owner: "x", TTL: ttl, Name: "_x"}, {Owner: "", TTL: ttl},
+			{Owner: "x", TTL: 999 * time.Millisecond},
+			{Owner: "x", TTL: 25 * time.Hour},
+			{Owner: "x", TTL: ttl, Grace: -1},
+			{Owner: "x", TTL: ttl, Grace: 25 * time.Hour},
+			{Owner: "x", TTL: ttl, Name: "_x"},
+			{Owner: "", TTL: ttl},
 		} {
 			if _, err := n.Grant(t.Context(), r); !errors.Is(err, backend.ErrInvalid) {
 				t.Errorf("Grant(%+v) = %v; want ErrInvalid", r, err)

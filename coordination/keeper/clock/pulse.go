@@ -77,10 +77,11 @@ func (s *session) shift(from, to time.Duration) {
 			if !e.granted() {
 				continue
 			}
-			e.due += to - from
+			due := e.due + to - from
 			if e.heard > from { // by a goroutine that was not stopped yet
-				e.due = min(e.due, to+e.ttl)
+				due = max(e.due, min(due, to+e.ttl))
 			}
+			e.due = due
 			e.heard = min(e.heard+to-from, to)
 		}
 		sh.mu.Unlock()

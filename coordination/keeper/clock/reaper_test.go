@@ -2,7 +2,6 @@ package clock_test
 
 import (
 	"context"
-
 	"maps"
 	"slices"
 	"sync"

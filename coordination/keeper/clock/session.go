@@ -68,10 +68,10 @@ func (c *Clock) serve(ctx context.Context, t *tenure) {
 	t.served = true
 	defer c.table.OnGrant(func(l lease.Lease) { s.learn(l.Owner) })()
 	defer c.table.OnEnd(s.forget)()
-	from := c.now()
 	for _, owner := range c.table.Owners() {
 		s.learn(owner)
 	}
+	from := c.now()
 	if !c.publish(t, s) {
 		return
 	}
@@ -88,13 +88,13 @@ func (c *Clock) serve(ctx context.Context, t *tenure) {
 
 // open opens the Door, however often it takes. It reports false when ctx is done.
 func (s *session) open(ctx context.Context) bool {
-	for {
+	for tries := 0; ; tries++ {
 		err := s.door.Open(ctx, s.Clock)
 		if err == nil {
 			return true
 		}
 		s.door.Close()
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && tries == 0 {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "leases cannot be served yet", slog.Uint64("term", s.term), slog.Any("err", err))
 		}
 		if !rest(ctx) {

@@ -11,6 +11,7 @@ import (
 	"github.com/roostbus/roost/coordination/keeper/clock"
 	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/memkv"
 )
 
 // TestAClockOfAnEarlierKeeperStartsAfreshAndRunsLonger is L3.
@@ -242,6 +243,51 @@ func TestAStoppedClockStandsStill(t *testing.T) {
 			t.Errorf("term %d, logged %q; want the first still, and one warning", tenure.Term, n.logs.of("WARN"))
 		}
 	})
+}
+
+// TestAClockThatIsRunAgainInItsTenureStartsAfresh is L3: what it had begun and does not know
+// the outcome of cannot happen any more.
+func TestAClockThatIsRunAgainInItsTenureStartsAfresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := alone(t, setup{})
+		n.grant(t, "x", ttl)
+		time.Sleep(ttl - time.Millisecond)
+		n.gates.delay(300 * time.Millisecond)
+		time.Sleep(10 * time.Millisecond) // the ending is on its way
+		n.rerun()
+		n.gates.delay(0)
+		until(t, "open door", n.door.isOpen)
+		if _, expired, err := n.Keepalive(t.Context(), []string{"x"}, clock.Connection{}); err != nil || len(expired) != 1 {
+			t.Errorf("Keepalive() = %v, %v; want it expired", expired, err)
+		}
+		n.grant(t, "y", ttl)
+		n.rerun()
+		n.endsIn(t, "y", backend.ReasonExpired, ttl+keeper.Validity, ttl+keeper.Validity+late)
+		if tenure, _ := n.keeper.Tenure(); tenure.Term != 1 {
+			t.Errorf("term %d; want the first", tenure.Term)
+		}
+	})
+}
+
+// TestAClockOfAnEarlierKeeperRunsLongerInRealTimeToo is L3: time passes while the clocks start.
+func TestAClockOfAnEarlierKeeperRunsLongerInRealTimeToo(t *testing.T) {
+	t.Parallel()
+	store := memkv.New()
+	first, owners, stop := serving(t, store, 1000)
+	if _, ok := first.Touch(owners[0], clock.Connection{}); !ok {
+		t.Fatal("Touch() = false")
+	}
+	stop()
+	second, _, _ := serving(t, store, 0)
+	all, err := second.List(t.Context(), "", 0)
+	if err != nil || len(all) != len(owners) {
+		t.Fatalf("List() = %d leases, %v; want %d", len(all), err, len(owners))
+	}
+	for _, status := range all {
+		if least := status.TTL + keeper.Validity - 2*time.Second; status.Remaining < least {
+			t.Fatalf("%s has %v left; want at least %v", status.Owner, status.Remaining, least)
+		}
+	}
 }
 
 // remaining returns how long owner's lease has.

@@ -219,6 +219,7 @@ type node struct {
 	gates  *gates
 	logs   *logs
 	stop   func()
+	again  func() // ends the Clock's Run
 
 	mu    sync.Mutex
 	ended map[string]end
@@ -262,7 +263,7 @@ func start(t *testing.T, store *memkv.Store, name string, s setup) *node {
 	if n.Clock, err = clock.New(n.gates, n.table, o, n.door, cfg, log); err != nil {
 		t.Fatal(err)
 	}
-	runs := []func(context.Context) error{n.tail.Run, n.keeper.Run, n.Run}
+	runs := []func(context.Context) error{n.tail.Run, n.keeper.Run, n.runs}
 	if s.reaper != nil {
 		runs = append(runs, clock.NewReaper(n.gates, n.table, o, s.reaper, log).Run)
 	}
@@ -280,6 +281,27 @@ func start(t *testing.T, store *memkv.Store, name string, s setup) *node {
 	t.Cleanup(n.stop)
 	synctest.Wait()
 	return n
+}
+
+// runs runs the Clock, whenever again is called afresh.
+func (n *node) runs(ctx context.Context) error {
+	for ctx.Err() == nil {
+		once, cancel := context.WithCancel(ctx)
+		n.mu.Lock()
+		n.again = cancel
+		n.mu.Unlock()
+		_ = n.Run(once)
+		cancel()
+	}
+	return ctx.Err()
+}
+
+// rerun ends the Clock's Run, which is then called again.
+func (n *node) rerun() {
+	n.mu.Lock()
+	n.again()
+	n.mu.Unlock()
+	synctest.Wait()
 }
 
 // alone starts the only node, which is the keeper at once.

@@ -64,11 +64,10 @@ func (s *session) show(write func(io.Writer) error) error {
 
 // with connects and runs f within the timeout. In JSON mode every reply that f brings
 // about is printed as it came, the failed one included.
-func (p *program) with(cmd *cobra.Command, c *connection, f func(ctx context.Context, s *session) error) error {
+func (p *program) with(cmd *cobra.Command, c *connection, f func(ctx context.Context, s *session) error, opts ...client.Option) error {
 	ctx, cancel := context.WithTimeout(cmd.Context(), c.Timeout)
 	defer cancel()
 	var unwritten error
-	var opts []client.Option
 	if c.JSON && !c.Quiet {
 		opts = append(opts, client.WithReplies(func(_ string, body []byte) {
 			_, err := fmt.Fprintf(p.stdout, "%s\n", body)

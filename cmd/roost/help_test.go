@@ -12,11 +12,14 @@ import (
 // commands yields every command there is.
 func commands() []*cobra.Command {
 	p := &program{stdout: io.Discard, stderr: io.Discard}
-	root := newRoot(p)
-	all := []*cobra.Command{root}
-	for _, c := range root.Commands() {
-		if !c.Hidden {
-			all = append(all, c)
+	return below(newRoot(p))
+}
+
+func below(c *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{c}
+	for _, sub := range c.Commands() {
+		if !sub.Hidden {
+			all = append(all, below(sub)...)
 		}
 	}
 	return all
@@ -40,9 +43,10 @@ func TestTheCommandsAreThose(t *testing.T) {
 	t.Parallel()
 	var names []string
 	for _, c := range commands()[1:] {
-		names = append(names, c.Name())
+		names = append(names, strings.TrimPrefix(c.CommandPath(), "roost "))
 	}
-	want := "bench completion count health list lookup register serve services unregister update version watch"
+	want := "bench completion count health lease lease get lease grant lease keep lease list lease revoke " +
+		"list lookup register run serve services unregister update version watch"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("commands are %s; want %s", got, want)
 	}
@@ -51,7 +55,7 @@ func TestTheCommandsAreThose(t *testing.T) {
 // A flag of a type that cannot come from the environment would be one silently.
 func TestEveryFlagCanComeFromTheEnvironment(t *testing.T) {
 	t.Parallel()
-	known := map[string]bool{"string": true, "bool": true, "int": true, "duration": true, "stringArray": true, "stringSlice": true}
+	known := map[string]bool{"string": true, "bool": true, "int": true, "float64": true, "duration": true, "stringArray": true, "stringSlice": true}
 	for _, c := range commands() {
 		settable(c.Flags()).VisitAll(func(f *pflag.Flag) {
 			if !known[f.Value.Type()] {

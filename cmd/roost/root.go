@@ -82,7 +82,7 @@ func newRoot(p *program) *cobra.Command {
 	for group, commands := range map[string][]*cobra.Command{
 		groupServer: {newServe(p)},
 		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newWatch(p), newHealth(p)},
-		groupWrites: {newRegister(p), newUpdate(p), newUnregister(p)},
+		groupWrites: {newRegister(p), newRun(p), newUpdate(p), newUnregister(p), newLease(p)},
 		groupOther:  {newBench(p), newVersion(p), newCompletion()},
 	} {
 		for _, c := range commands {

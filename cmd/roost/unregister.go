@@ -13,6 +13,7 @@ import (
 type unregisterSettings struct {
 	connection `koanf:",squash"`
 	name       `koanf:",squash"`
+	underLease `koanf:",squash"`
 	IfRevision int    `koanf:"if_revision"`
 	Reason     string `koanf:"reason"`
 	Force      bool   `koanf:"force"`
@@ -36,6 +37,7 @@ func newUnregister(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	nameFlags(cmd)
+	underLeaseFlag(cmd)
 	ifRevisionFlag(cmd)
 	cmd.Flags().String("reason", "", "`TEXT` that is published with the removal")
 	cmd.Flags().Bool("force", false, "whoever owns it; for operators")
@@ -50,8 +52,8 @@ func (p *program) unregister(cmd *cobra.Command, argument string, s *unregisterS
 	if s.Force && s.IfRevision >= 0 {
 		return usagef("--force removes whatever is there; it cannot be given with --if-revision")
 	}
-	return p.with(cmd, &s.connection, func(ctx context.Context, session *session) error {
-		removal, _, err := session.Unregister(ctx, key, client.Write{If: condition(s.IfRevision), Reason: s.Reason, Force: s.Force})
+	return s.with(p, cmd, &s.connection, func(ctx context.Context, session *session, owner string) error {
+		removal, _, err := session.Unregister(ctx, key, client.Write{Owner: owner, If: condition(s.IfRevision), Reason: s.Reason, Force: s.Force})
 		if err != nil {
 			return err
 		}

@@ -14,6 +14,7 @@ type updateSettings struct {
 	connection `koanf:",squash"`
 	name       `koanf:",squash"`
 	content    `koanf:",squash"`
+	underLease `koanf:",squash"`
 	Merge      bool `koanf:"merge"`
 	IfRevision int  `koanf:"if_revision"`
 }
@@ -39,6 +40,7 @@ func newUpdate(p *program) *cobra.Command {
 	nameFlags(cmd)
 	contentFlags(cmd, -1, "")
 	cmd.Flags().Bool("merge", false, "merge --meta into the metadata instead of replacing it")
+	underLeaseFlag(cmd)
 	ifRevisionFlag(cmd)
 	return cmd
 }
@@ -66,8 +68,8 @@ func (p *program) update(cmd *cobra.Command, argument string, s *updateSettings)
 	if err != nil {
 		return err
 	}
-	return p.with(cmd, &s.connection, func(ctx context.Context, session *session) error {
-		changed, _, err := session.Update(ctx, key, change, client.Write{If: condition(s.IfRevision)})
+	return s.with(p, cmd, &s.connection, func(ctx context.Context, session *session, owner string) error {
+		changed, _, err := session.Update(ctx, key, change, client.Write{Owner: owner, If: condition(s.IfRevision)})
 		if err != nil {
 			return err
 		}

@@ -295,3 +295,64 @@ func TestASnapshotOfAStoreMadeAnewKnowsNothingOfLeasesOfTheOld(t *testing.T) {
 		}
 	})
 }
+
+// TestANodeThatCatchesUpTellsOfAnEndInItsPlace covers an end among changes that are shown
+// all at once.
+func TestANodeThatCatchesUpTellsOfAnEndInItsPlace(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, w *leaseWorld) {
+		w.grant(t, "a")
+		_, stamp := mustRegister(t, w.first(), "1", "a")
+		heard := followed(t, w.second(), stamp.Revision)
+		synctest.Wait()
+		w.two.store.freeze()
+		before, _ := mustRegister(t, w.first(), "2", "a")
+		between, _ := mustRegister(t, w.first(), "3", "")
+		ended := w.end(t, "a", backend.ReasonClosed)
+		after, _ := mustRegister(t, w.first(), "4", "")
+		w.two.store.resume(t)
+		listsOnly(t, w.second(), surely, "3", "4")
+		var got []backend.Revision
+		for _, e := range heard() {
+			got = append(got, e.Revision)
+		}
+		if want := []backend.Revision{before.Revision, between.Revision, ended, ended, after.Revision}; !slices.Equal(got, want) {
+			t.Errorf("a watch has seen changes at %d; want %d", got, want)
+		}
+	})
+}
+
+// TestARemovalWhoseOutcomeIsNotKnownIsDoneByTheNextTry covers lost acknowledgements, and a
+// store that cannot be reached.
+func TestARemovalWhoseOutcomeIsNotKnownIsDoneByTheNextTry(t *testing.T) {
+	t.Parallel()
+	eachKind(t, func(t *testing.T, w *leaseWorld) {
+		w.grant(t, "a")
+		for _, name := range []string{"1", "2", "3", "4"} {
+			mustRegister(t, w.first(), name, "a")
+		}
+		_, last := mustRegister(t, w.first(), "5", "")
+		listsOnly(t, w.first(), surely, "1", "2", "3", "4", "5")
+		heard := followed(t, w.first(), last.Revision)
+		e := backend.Ending{Owner: "a", Reason: backend.ReasonExpired, Revision: w.end(t, "a", backend.ReasonExpired)}
+		listsOnly(t, w.first(), surely, "5")
+		w.store.FailWrites(1)
+		if left, err := w.first().Reap(t.Context(), e); left == 0 || !errors.Is(err, backend.ErrUnavailable) {
+			t.Errorf("Reap with one write that fails = %d, %v; want unavailable and something left", left, err)
+		}
+		listsOnly(t, w.first(), surely, "5") // what was removed has been seen
+		w.store.FreezeFeeds()
+		w.store.LoseAcknowledgements(1)
+		if left, err := w.first().Reap(t.Context(), e); left == 0 || !errors.Is(err, backend.ErrUnknownOutcome) {
+			t.Errorf("Reap with one lost acknowledgement = %d, %v; want an unknown outcome and something left", left, err)
+		}
+		w.store.ResumeFeeds()
+		if left, err := w.first().Reap(t.Context(), e); left != 0 || err != nil {
+			t.Errorf("Reap = %d, %v; want nothing left", left, err)
+		}
+		listsOnly(t, w.second(), surely, "5")
+		if events := heard(); len(events) != 4 {
+			t.Errorf("a watch has seen %+v; want four ends", events)
+		}
+	})
+}

@@ -91,7 +91,7 @@ func (p *Process) Start(tb testing.TB) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	p.cmd = exec.Command(exe) //nolint:gosec // the test binary itself
+	p.cmd = exec.CommandContext(context.WithoutCancel(tb.Context()), exe) //nolint:gosec // the test binary itself
 	p.cmd.Env = append(os.Environ(), asServer+"="+string(text))
 	p.cmd.Stderr = &p.errs
 	if p.parent, err = p.cmd.StdinPipe(); err != nil {

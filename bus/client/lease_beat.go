@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -91,13 +92,14 @@ type ack struct {
 func (k *keeping) acknowledged(leases []*Lease, a *ack) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	stretch := 0.9 + rand.Float64()/5 // the same for all, which then stay together
 	for _, l := range leases {
 		switch {
 		case l.err != nil:
 		case slices.Contains(a.expired, l.owner):
 			k.finish(l, fmt.Errorf("%w: the registry has ended it", backend.ErrLeaseExpired))
 		default:
-			l.acknowledged(a)
+			l.acknowledged(a, stretch)
 			if a.losses == k.losses {
 				l.lost = time.Time{}
 			}
@@ -105,8 +107,9 @@ func (k *keeping) acknowledged(leases []*Lease, a *ack) {
 	}
 }
 
-// acknowledged takes in that l was kept alive. The caller holds the lock.
-func (l *Lease) acknowledged(a *ack) {
+// acknowledged takes in that l was kept alive, as it is to be again when a third of its TTL
+// has passed, more or less by stretch. The caller holds the lock.
+func (l *Lease) acknowledged(a *ack, stretch float64) {
 	if l.conn != a.conn || l.epoch != 0 && a.epoch > l.epoch {
 		select {
 		case l.checks <- struct{}{}:
@@ -115,7 +118,7 @@ func (l *Lease) acknowledged(a *ack) {
 	}
 	l.acked, l.conn, l.epoch = a.sent, a.conn, max(l.epoch, a.epoch)
 	l.heard++
-	l.next = a.sent.Add(jittered(l.ttl / 3))
+	l.next = a.sent.Add(time.Duration(float64(l.ttl/3) * stretch))
 	switch {
 	case a.telling, a.conn == bus.Connection{}: // or there is nothing to tell
 		l.told, l.term = a.conn, a.term

@@ -73,19 +73,28 @@ func (c *Client) RevokeSecret(ctx context.Context, secret string) (removed int, 
 }
 
 // WithSecrets has the client act as the owners of leases that somebody else keeps alive:
-// [Write].Owner is the [bus.Owner] of one of secrets.
+// [Write].Owner is the [OwnerOf] one of secrets.
 func WithSecrets(secrets ...string) Option {
 	return optionFunc(func(o *options) { o.secrets = append(o.secrets, secrets...) })
+}
+
+// OwnerOf returns the public name of whoever knows secret. ErrInvalid.
+func OwnerOf(secret string) (string, error) {
+	if err := bus.ValidateSecret(secret); err != nil {
+		return "", err
+	}
+	return bus.Owner(secret), nil
 }
 
 // ownersOf returns secrets by their owners.
 func ownersOf(secrets []string) (map[string]string, error) {
 	known := make(map[string]string, len(secrets))
 	for _, secret := range secrets {
-		if err := bus.ValidateSecret(secret); err != nil {
+		owner, err := OwnerOf(secret)
+		if err != nil {
 			return nil, err
 		}
-		known[bus.Owner(secret)] = secret
+		known[owner] = secret
 	}
 	return known, nil
 }

@@ -243,6 +243,38 @@ func TestALeaseIsValidForItsTTLFromTheSendingOfTheNewestAcknowledgedKeepalive(t 
 	})
 }
 
+func TestAKeepaliveWhoseReplyTakesLongCountsFromItsSending(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, k := newKeeper(t)
+		l := grant(t, c, ttl)
+		k.set(func() { k.delay = 300 * time.Millisecond })
+		time.Sleep(ttl / 2)
+		if got, want := l.Deadline(), k.heard()[0].at.Add(ttl); got != want {
+			t.Errorf("valid until %v later than that", got.Sub(want))
+		}
+	})
+}
+
+func TestWhatWasSentOverALostConnectionIsNotWaitedFor(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, k := newKeeper(t)
+		grant(t, c, ttl)
+		k.set(func() { k.mute = true })
+		for len(k.heard()) == 0 {
+			time.Sleep(10 * time.Millisecond)
+		}
+		k.set(func() { k.mute = false })
+		k.become(nats.RECONNECTING)
+		k.become(nats.CONNECTED)
+		synctest.Wait()
+		if n := len(k.heard()); n == 0 {
+			t.Error("no keepalive over the new connection yet")
+		}
+	})
+}
+
 func TestALeaseOfWhichNothingIsHeardIsUncertainAndComesBack(t *testing.T) {
 	t.Parallel()
 	for name, away := range map[string]func(k *keeper, away bool){
@@ -318,6 +350,7 @@ func TestAKeepaliveSentBeforeTheLossDoesNotMakeUpForIt(t *testing.T) {
 		k.become(nats.RECONNECTING)
 		synctest.Wait()
 		lost := time.Now()
+		time.Sleep(200 * time.Millisecond)
 		c.leases.acknowledged([]*Lease{l}, &ack{sent: sent, conn: l.conn, losses: losses, term: 1, epoch: 1})
 		if got, want := l.Deadline(), lost.Add(time.Second); got != want {
 			t.Errorf("valid for %v after the loss; want 1s", got.Sub(lost))

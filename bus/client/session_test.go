@@ -286,6 +286,21 @@ func TestASessionThatIsWantedOnceEndsWithItsLease(t *testing.T) {
 	})
 }
 
+func TestASecretThatASessionIsGivenIsUsedOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, k := newKeeper(t)
+		secret := "0123456789012345678901"
+		s := session(t, c, SessionOptions{Lease: LeaseOptions{Secret: secret, TTL: ttl}})
+		k.set(func() { k.expire(secret) })
+		time.Sleep(ttl)
+		synctest.Wait()
+		if s.Lease().Secret() == secret || !s.Valid() || !slices.Contains(k.granted, secret) {
+			t.Errorf("the leases that were granted: %d", len(k.granted))
+		}
+	})
+}
+
 func TestAClosedSessionLeavesNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

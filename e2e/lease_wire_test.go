@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -205,6 +206,25 @@ func TestRawListsOfLeasesAreWalkedPageByPage(t *testing.T) {
 	}
 }
 
+func TestALeaseThatEndsMeanwhileCutsNoListShort(t *testing.T) {
+	t.Parallel()
+	w := serveLeases(t, nil)
+	for i := range 20 {
+		w.clockwork.grantTo(secretOf(i))
+	}
+	all, _ := w.clockwork.List(t.Context(), "", 20)
+	w.clockwork.hold(func() { w.clockwork.ending = map[string]bool{all[3].Owner: true, all[10].Owner: true} })
+	var reply bus.LeasesReply
+	w.must(t, &reply, "lease.list", `{"limit":10}`)
+	if n := len(reply.Leases); n != 10 || reply.Next != all[11].Owner {
+		t.Errorf("%d, and the rest after %q; want 10, and after %q", n, reply.Next, all[11].Owner)
+	}
+	w.must(t, &reply, "lease.list", `{"limit":10,"after":"`+reply.Next+`"}`)
+	if n := len(reply.Leases); n != 8 {
+		t.Errorf("then %d; want the last 8", n)
+	}
+}
+
 func TestARequestOfLeasesThatIsWrongNamesTheField(t *testing.T) {
 	t.Parallel()
 	w := serveLeases(t, nil)
@@ -259,5 +279,45 @@ func TestAPanicAboutLeasesIsAnInternalError(t *testing.T) {
 	})
 	if e := w.fail(t, bus.CodeLimitExceeded, "lease.grant", `{"lease":"`+secretOf(1)+`"}`); !errors.Is(e, backend.ErrLimitExceeded) || e.Limit.Quota != "leases" {
 		t.Errorf("%+v; want the quota of leases", e)
+	}
+}
+
+func TestARawHealthRequestSaysHowLeasesAre(t *testing.T) {
+	t.Parallel()
+	var known atomic.Pointer[server.LeaseHealth]
+	w := serveWire(t, wireBackend(t, backend.Nobody), 0, nil, server.WithLeases(func() server.LeaseHealth { return *known.Load() }))
+	for _, c := range []struct {
+		known          server.LeaseHealth
+		status         backend.HealthStatus
+		suspects, held *int
+		problem, note  string
+	}{
+		{known: server.LeaseHealth{Leases: 4, Events: true}, status: backend.Healthy},
+		{known: server.LeaseHealth{Leases: 4}, status: backend.Healthy, note: "no connection events"},
+		{
+			known:  server.LeaseHealth{Leases: 4, Events: true, Keeper: true, Suspects: 1},
+			status: backend.Healthy, suspects: new(1), held: new(0),
+		},
+		{
+			known:  server.LeaseHealth{Leases: 40, Events: true, Keeper: true, Suspects: 1, Held: 20},
+			status: backend.Degraded, suspects: new(1), held: new(20), problem: "20 leases are held back",
+		},
+	} {
+		known.Store(&c.known)
+		var got bus.HealthReply
+		w.must(t, &got, "registry.health", "")
+		want := bus.HealthReply{Leases: c.known.Leases, Suspects: c.suspects, Held: c.held, ConnectionEvents: &c.known.Events, Status: c.status}
+		has := bus.HealthReply{Leases: got.Leases, Suspects: got.Suspects, Held: got.Held, ConnectionEvents: got.ConnectionEvents, Status: got.Status}
+		if diff := cmp.Diff(want, has); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", c.known, diff)
+		}
+		for _, said := range []struct {
+			want string
+			got  []string
+		}{{c.problem, got.Problems}, {c.note, got.Notes}} {
+			if text := strings.Join(said.got, "; "); (text == "") != (said.want == "") || !strings.Contains(text, said.want) {
+				t.Errorf("%+v: %q is said; want %q", c.known, text, said.want)
+			}
+		}
 	}
 }

@@ -25,6 +25,7 @@ type clockwork struct {
 	touched []string
 	told    map[string]clock.Connection
 	reasons map[string]string // of the ended
+	ending  map[string]bool   // as List looks at them
 	asked   clock.Request     // the last grant
 
 	// What is called before the answer is given; an error is the answer.
@@ -148,7 +149,8 @@ func (l *clockwork) List(ctx context.Context, after string, limit int) ([]clock.
 		}
 	}
 	slices.SortFunc(all, func(a, b clock.Status) int { return strings.Compare(a.Owner, b.Owner) })
-	return all[:min(len(all), limit)], nil
+	all = all[:min(len(all), limit)]
+	return slices.DeleteFunc(all, func(s clock.Status) bool { return l.ending[s.Owner] }), nil
 }
 
 // grantTo has leases of secrets live.

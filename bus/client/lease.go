@@ -132,6 +132,9 @@ func (c *Client) askGrant(ctx context.Context, r *request, o LeaseOptions, conn 
 	if err := decode(a.reply, &reply); err != nil {
 		return reply, a, c.unread(r, err)
 	}
+	if reply.TTLMs <= 0 {
+		return reply, a, c.unread(r, errors.New("it grants no time"))
+	}
 	return reply, a, nil
 }
 

@@ -35,7 +35,7 @@ func (c *Client) GrantLoose(ctx context.Context, o LeaseOptions) (Granted, error
 }
 
 // KeepAlive says once that the leases of secrets live, at most 1000 of them, and returns the
-// secrets of those that have ended or never were.
+// owners of those that have ended or never were.
 func (c *Client) KeepAlive(ctx context.Context, secrets ...string) (expired []string, err error) {
 	body := bus.KeepaliveRequest{Leases: secrets}
 	if err := body.Validate(); err != nil {

@@ -88,8 +88,8 @@ func (c *Client) list(ctx context.Context, q Query) (*Page, Stamp, error) {
 		if err != nil {
 			return nil, stamp, err
 		}
-		var body bus.ListReply
-		if err := decode(reply, &body); err != nil {
+		body, err := bus.ParseListReply(reply.Data)
+		if err != nil {
 			return nil, Stamp{}, c.garbled(r, err)
 		}
 		page := &Page{Registrations: body.Registrations, Removed: body.Removed, Next: body.Next}

@@ -91,11 +91,7 @@ func (s *responder) carryOut(base context.Context, r *request, handle func(conte
 // conclude sends the reply and returns its code.
 func (s *responder) conclude(ctx context.Context, r *request, a answer, err error) bus.Code {
 	if err == nil {
-		header := s.stamps.ofWrite
-		if r.to.reads {
-			header = s.stamps.ofRead
-		}
-		if err = s.send(ctx, r, header(a.stamp), a.body); err == nil {
+		if err = s.send(ctx, r, s.header(r, a.stamp), a.body); err == nil {
 			r.to.stats.answered.Add(1)
 			return ""
 		}
@@ -105,6 +101,17 @@ func (s *responder) conclude(ctx context.Context, r *request, a answer, err erro
 	e := s.failure(ctx, r, err)
 	s.sendError(ctx, r, a.stamp, e)
 	return e.Code
+}
+
+// header returns the headers of a success.
+func (s *responder) header(r *request, stamp backend.Stamp) nats.Header {
+	switch {
+	case r.to.keepsAlive:
+		return s.stamps.ofKeepalive()
+	case r.to.reads:
+		return s.stamps.ofRead(stamp)
+	}
+	return s.stamps.ofWrite(stamp)
 }
 
 // errOversize means that a reply does not fit and was not sent.

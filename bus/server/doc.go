@@ -5,6 +5,9 @@
 //	…
 //	err = s.Run(ctx) // serves until ctx is done, then finishes what is in hand
 //
+// [Leases] answers what is asked about leases, while the node is the keeper. Its
+// subscriptions are plain ones beside the service, which `nats micro info` does not show.
+//
 // # Guarantees
 //
 //   - What a request asks is what the Backend is asked: the server adds nothing, keeps
@@ -14,6 +17,7 @@
 //     bounded apart, by [Config.MaxWaiting], and end when the server stops.
 //   - Every request with a reply subject gets one reply, which fits the NATS server's
 //     max_payload, whatever happens to it: a panic is an internal error.
+//     Only one about leases may get none, where an answer would be worth nothing.
 //   - Nothing is ever sent to a reply subject of NATS itself ("$…") or under the
 //     registry's own prefix.
 //

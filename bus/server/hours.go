@@ -76,15 +76,21 @@ func (h *hours) begin(ctx context.Context) error {
 	return h.nc.FlushWithContext(ctx)
 }
 
-// cease ends what begin began.
+// cease ends what begin began. What NATS had sent before it heard of the end is heard, too.
 func (h *hours) cease() {
+	ctx, stop := context.WithTimeout(context.Background(), closeTimeout)
+	defer stop()
+	if h.nc.IsConnected() {
+		for _, s := range h.subscriptions {
+			_ = s.Drain() // NATS is told, and the messages under way are let in
+		}
+		_ = h.nc.FlushWithContext(ctx)
+	}
 	for _, s := range h.subscriptions {
 		_ = s.Unsubscribe() // it fails where the connection is closed
 	}
 	h.queue <- nil
 	<-h.done
-	ctx, stop := context.WithTimeout(context.Background(), closeTimeout)
-	defer stop()
 	finished := h.queries.close(ctx) && h.keepalives.close(ctx)
 	h.cancel(errDrained)
 	if !finished {

@@ -68,13 +68,13 @@ func (l *Leases) Open(ctx context.Context, c *clock.Clock) error { return l.Open
 func (l *Leases) OpenTo(ctx context.Context, c LeaseClock) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	l.shut()
+	l.shut() //nolint:contextcheck // what was open before has its own time to end
 	h := l.newHours(ctx, c)
 	l.mu.Lock()
 	l.hours = h
 	l.mu.Unlock()
 	if err := h.begin(ctx); err != nil {
-		l.shut()
+		l.shut() //nolint:contextcheck // likewise
 		return fmt.Errorf("open for leases: %w", err)
 	}
 	return nil

@@ -117,8 +117,10 @@ func (h *hours) adminRevoke(ctx context.Context, r *request) (answer, error) {
 }
 
 // revokeOf ends owner's lease. What it owns is counted before, since nothing of it is there
-// afterwards.
+// afterwards, and when this node has seen all of it.
 func (h *hours) revokeOf(ctx context.Context, owner, reason string) (answer, error) {
+	// A store that does not answer does not keep the end from being tried.
+	_, _, _ = h.b.List(ctx, backend.Query{Limit: 1, Read: backend.Read{Consistency: backend.Linearizable}})
 	removed := h.owned(owner)
 	revision, err := h.clock.Revoke(ctx, owner, reason)
 	if err != nil {
@@ -189,12 +191,30 @@ func (h *hours) list(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{stamp: stamp}, err
 	}
-	all, err := h.clock.List(ctx, q.After, limit+1)
+	all, err := h.after(ctx, q.After, limit+1)
 	if err != nil {
 		return answer{stamp: stamp}, err
 	}
 	body, err := h.page(all, limit)
 	return answer{body: body, stamp: stamp}, err
+}
+
+// after returns the first n leases whose owners come after owner. The Clock leaves out what
+// ends while it looks, so that fewer than were asked for need not be the last.
+func (h *hours) after(ctx context.Context, owner string, n int) ([]clock.Status, error) {
+	var all []clock.Status
+	for len(all) < n {
+		more, err := h.clock.List(ctx, owner, n-len(all))
+		if err != nil {
+			return nil, err
+		}
+		if len(more) == 0 {
+			break
+		}
+		all = append(all, more...)
+		owner = more[len(more)-1].Owner
+	}
+	return all, nil
 }
 
 // page encodes the first of all, limit and what fits into a reply, and where the rest

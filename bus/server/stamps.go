@@ -14,7 +14,7 @@ import (
 // stamps makes the headers that say how far an answer reaches. Many replies in a row say
 // the same, so the last ones are kept.
 type stamps struct {
-	read, write atomic.Pointer[stamped]
+	read, write, beat atomic.Pointer[stamped]
 	// seen is the newest stamp of any read: how far this node has come.
 	seen atomic.Pointer[backend.Stamp]
 }
@@ -49,6 +49,20 @@ func (s *stamps) ofWrite(stamp backend.Stamp) nats.Header {
 	now := &stamped{stamp: stamp, header: make(nats.Header, 2)}
 	stampHeader(now.header, stamp)
 	s.write.Store(now)
+	return now.header
+}
+
+// ofKeepalive returns the headers of a successful reply to a keepalive, which changes
+// nothing that has a revision. They must not be changed.
+func (s *stamps) ofKeepalive() nats.Header {
+	epoch := s.orSeen(backend.Stamp{}).Epoch
+	if last := s.beat.Load(); last != nil && last.stamp.Epoch == epoch {
+		return last.header
+	}
+	now := &stamped{stamp: backend.Stamp{Epoch: epoch}, header: nats.Header{
+		bus.HeaderEpoch: {strconv.FormatUint(uint64(epoch), 10)},
+	}}
+	s.beat.Store(now)
 	return now.header
 }
 

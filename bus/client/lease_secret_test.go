@@ -1,0 +1,68 @@
+package client
+
+import (
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/roostbus/roost/bus"
+)
+
+func TestALooseLeaseIsBoundToNothingAndKeptAliveByHand(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, k := newKeeper(t)
+		g, err := c.GrantLoose(t.Context(), LeaseOptions{TTL: ttl})
+		if err != nil || g.Owner != bus.Owner(g.Secret) || g.TTL != ttl {
+			t.Fatalf("got %+v, %v", g, err)
+		}
+		_, _, err = c.Register(t.Context(), payment("a"), Write{Owner: g.Owner})
+		wantErr(t, err, ErrLeaseExpired) // this client does not know it
+
+		gone := "0123456789012345678901"
+		expired, err := c.KeepAlive(t.Context(), g.Secret, gone)
+		if diff := cmp.Diff([]string{bus.Owner(gone)}, expired); err != nil || diff != "" {
+			t.Errorf("got %v; %s", err, diff)
+		}
+		if beats := k.heard(); len(beats) != 1 || beats[0].told != nil {
+			t.Errorf("got %+v; want one keepalive that tells of no connection", beats)
+		}
+		if _, err := c.RevokeSecret(t.Context(), g.Secret); err != nil || len(k.live) != 0 {
+			t.Errorf("got %v, and %d leases", err, len(k.live))
+		}
+		_, err = c.RevokeSecret(t.Context(), g.Secret)
+		wantErr(t, err, ErrLeaseExpired)
+	})
+}
+
+func TestWhoKnowsASecretActsAsItsOwner(t *testing.T) {
+	t.Parallel()
+	const secret = "0123456789012345678901"
+	owner, err := OwnerOf(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o, err := newOptions([]Option{WithSecrets(secret)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := open(nil, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard, err := c.guardOf(Write{Owner: owner}, bus.VerbRegister)
+	if err != nil || guard.Lease != secret {
+		t.Errorf("got %+v, %v", guard, err)
+	}
+	if _, err := New(nil, WithSecrets("short")); err == nil {
+		t.Error("a secret that is none is accepted")
+	}
+}
+
+func TestAGrantWithoutTimeIsNone(t *testing.T) {
+	t.Parallel()
+	c, _ := scripted(t, reply("7", "1", `{"owner":"x"}`))
+	_, err := c.Grant(t.Context(), LeaseOptions{})
+	wantUnknown(t, err)
+}

@@ -1,0 +1,61 @@
+package bus
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"github.com/roostbus/roost/backend"
+)
+
+// ParseListReply reads the body of the reply to a list, as json.Unmarshal does but
+// several times as fast where it is what our server writes.
+func ParseListReply(text []byte) (ListReply, error) {
+	if reply, ok := cutListReply(text); ok {
+		return reply, nil
+	}
+	var reply ListReply
+	err := json.Unmarshal(text, &reply)
+	return reply, err
+}
+
+func cutListReply(text []byte) (reply ListReply, ok bool) {
+	rest, ok := bytes.CutPrefix(text, []byte(`{"registrations":[`))
+	if !ok {
+		return reply, false
+	}
+	// A registration has seldom less than 256 bytes.
+	all := make([]*backend.Registration, 0, len(rest)/256+1)
+	for len(rest) > 0 && rest[0] == '{' {
+		var r backend.Registration
+		if r, rest, ok = backend.CutRegistration(rest); !ok {
+			return reply, false
+		}
+		all = append(all, &r)
+		var more bool
+		if rest, more = bytes.CutPrefix(rest, []byte(",")); !more {
+			break
+		} else if len(rest) == 0 || rest[0] != '{' {
+			return reply, false
+		}
+	}
+	if rest, ok = bytes.CutPrefix(rest, []byte("]")); !ok || len(rest) == 0 {
+		return reply, false
+	}
+	switch rest[0] {
+	case '}':
+		reply.Registrations = all
+		return reply, len(rest) == 1
+	case ',':
+		if len(rest) == 1 || rest[1] != '"' {
+			return reply, false
+		}
+		// What is behind is small, or slow anyway.
+		behind := append([]byte{'{'}, rest[1:]...)
+		if err := json.Unmarshal(behind, &reply); err != nil || reply.Registrations != nil {
+			return ListReply{}, false
+		}
+		reply.Registrations = all
+		return reply, true
+	}
+	return reply, false
+}

@@ -55,14 +55,16 @@ func TestWhoKnowsASecretActsAsItsOwner(t *testing.T) {
 	if err != nil || guard.Lease != secret {
 		t.Errorf("got %+v, %v", guard, err)
 	}
-	if _, err := New(nil, WithSecrets("short")); err == nil {
-		t.Error("a secret that is none is accepted")
-	}
+	o.secrets = []string{"short"}
+	_, err = open(nil, o)
+	wantErr(t, err, ErrInvalid)
 }
 
 func TestAGrantWithoutTimeIsNone(t *testing.T) {
 	t.Parallel()
 	c, _ := scripted(t, reply("7", "1", `{"owner":"x"}`))
+	_, k := newKeeper(t)
+	c.line = k
 	_, err := c.Grant(t.Context(), LeaseOptions{})
 	wantUnknown(t, err)
 }

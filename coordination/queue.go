@@ -1,0 +1,155 @@
+package coordination
+
+import "slices"
+
+// Demand is what a party wants of a lock or a semaphore.
+type Demand struct {
+	Mode    Mode `json:"mode,omitempty"`
+	Permits int  `json:"permits,omitempty"`
+}
+
+// Hold is what a party has of it.
+type Hold struct {
+	Party
+	Demand
+	Token Token `json:"token"`
+}
+
+// Wait is what a party waits for.
+type Wait struct {
+	Party
+	Demand
+	Ticket Ticket `json:"ticket"`
+}
+
+// queue is who holds and who waits, in the order of coming. Whoever waits at the head holds
+// back those behind, also where there would be enough for them.
+type queue struct {
+	// Token is the newest that was given.
+	Token   Token  `json:"token,omitzero"`
+	Holders []Hold `json:"holders,omitempty"`
+	Waiters []Wait `json:"waiters,omitempty"`
+}
+
+// fits reports whether there is enough for a demand beside holders.
+type fits func(holders []Hold, d Demand) bool
+
+func (q *queue) holder(p Party) int {
+	return slices.IndexFunc(q.Holders, func(h Hold) bool { return h.Party == p })
+}
+
+func (q *queue) waiter(p Party) int {
+	return slices.IndexFunc(q.Waiters, func(w Wait) bool { return w.Party == p })
+}
+
+// Held returns the token of what p holds, or false.
+func (q *queue) Held(p Party) (Token, bool) {
+	if i := q.holder(p); i >= 0 {
+		return q.Holders[i].Token, true
+	}
+	return Token{}, false
+}
+
+// Waits reports whether p waits, and returns who has to be served before.
+func (q *queue) Waits(p Party) (ahead int, ok bool) {
+	i := q.waiter(p)
+	return max(i, 0), i >= 0
+}
+
+// Owners returns everybody whom the record names.
+func (q *queue) Owners() []string {
+	owners := make([]string, 0, len(q.Holders)+len(q.Waiters))
+	for i := range q.Holders {
+		owners = append(owners, q.Holders[i].Owner)
+	}
+	for i := range q.Waiters {
+		owners = append(owners, q.Waiters[i].Owner)
+	}
+	return owners
+}
+
+// Tickets yields the requests that wait.
+func (q *queue) Tickets() (tickets []Ticket) {
+	for i := range q.Waiters {
+		tickets = append(tickets, q.Waiters[i].Ticket)
+	}
+	return tickets
+}
+
+// Idle reports whether nobody holds it or waits.
+func (q *queue) Idle() bool { return len(q.Holders) == 0 && len(q.Waiters) == 0 }
+
+// acquire gives p what it demands, or has it wait with the ticket, or, without one, leaves
+// it with nothing. Of somebody who waits already the ticket is replaced.
+func (q queue) acquire(turn *Turn, p Party, d Demand, ticket *Ticket, fit fits) (queue, error) {
+	q = q.advance(turn, fit)
+	if i := q.holder(p); i >= 0 {
+		if held := q.Holders[i].Demand; held != d {
+			return q, conflict("it is held as %v already", held)
+		}
+		return q, nil
+	}
+	at := q.waiter(p)
+	if at >= 0 && q.Waiters[at].Demand != d {
+		return q, conflict("it is waited for as %v already", q.Waiters[at].Demand)
+	}
+	switch {
+	case at >= 0 && ticket == nil:
+		return q.leave(turn, p, fit), nil
+	case at >= 0:
+		q.Waiters = slices.Clone(q.Waiters)
+		q.Waiters[at].Ticket = *ticket
+		return q, nil
+	case len(q.Waiters) == 0 && fit(q.Holders, d):
+		q.Token = q.Token.next(turn)
+		q.Holders = append(slices.Clip(q.Holders), Hold{p, d, q.Token})
+		return q, nil
+	case ticket == nil:
+		return q, nil
+	case len(q.Waiters) >= MaxWaiters:
+		return q, tooMany("waiters")
+	}
+	q.Waiters = append(slices.Clip(q.Waiters), Wait{p, d, *ticket})
+	return q, nil
+}
+
+// leave takes p out, whether it holds or waits.
+func (q queue) leave(turn *Turn, p Party, fit fits) queue {
+	if i := q.holder(p); i >= 0 {
+		q.Holders = slices.Delete(slices.Clone(q.Holders), i, i+1)
+	}
+	if i := q.waiter(p); i >= 0 {
+		q.Waiters = slices.Delete(slices.Clone(q.Waiters), i, i+1)
+	}
+	return q.advance(turn, fit)
+}
+
+// giveUp takes out whoever waits with one of the tickets.
+func (q queue) giveUp(turn *Turn, gone func(Ticket) bool, fit fits) queue {
+	q.Waiters = slices.DeleteFunc(slices.Clone(q.Waiters), func(w Wait) bool { return gone(w.Ticket) })
+	return q.advance(turn, fit)
+}
+
+// clear takes everybody out.
+func (q queue) clear() queue {
+	q.Holders, q.Waiters = nil, nil
+	return q
+}
+
+// advance takes out whoever's lease has ended and serves from the head of the queue. All
+// who are served share one token.
+func (q queue) advance(turn *Turn, fit fits) queue {
+	q.Holders = living(turn, q.Holders, func(h *Hold) string { return h.Owner })
+	q.Waiters = living(turn, q.Waiters, func(w *Wait) string { return w.Owner })
+	served := 0
+	for served < len(q.Waiters) && fit(q.Holders, q.Waiters[served].Demand) {
+		if served == 0 {
+			q.Token = q.Token.next(turn)
+		}
+		w := &q.Waiters[served]
+		q.Holders = append(slices.Clip(q.Holders), Hold{w.Party, w.Demand, q.Token})
+		served++
+	}
+	q.Waiters = slices.Clone(q.Waiters[served:])
+	return q
+}

@@ -2,9 +2,13 @@ package main
 
 import (
 	"os"
+	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -72,23 +76,88 @@ func words(command string) []string {
 	return all
 }
 
+// jobs are commands of the tour that run in the background, and what they say together.
+type jobs struct {
+	running []*process
+	said    lockedBuffer
+	read    int // how much of said was compared
+}
+
+// start runs args in the background.
+func (j *jobs) start(t *testing.T, url string, args []string) {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &process{cmd: exec.Command(exe, args...), exited: make(chan struct{})}
+	p.cmd.Env = []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "NATS_URL=" + url}
+	p.cmd.Stdout, p.cmd.Stderr = &j.said, &j.said
+	p.cmd.WaitDelay = time.Second // a killed one may leave a child behind for a moment
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go p.reap()
+	t.Cleanup(func() {
+		p.signal(t, syscall.SIGKILL)
+		<-p.exited
+	})
+	j.running = append(j.running, p)
+}
+
+// kill is the shell's, of one job: -9 %N.
+func (j *jobs) kill(t *testing.T, args []string) {
+	t.Helper()
+	n, err := strconv.Atoi(strings.TrimPrefix(args[2], "%"))
+	if err != nil || n < 1 || n > len(j.running) || args[1] != "-9" {
+		t.Fatalf("kill %v: want -9 %%N", args)
+	}
+	j.running[n-1].signal(t, syscall.SIGKILL)
+}
+
+// say waits until the jobs have said as many lines as want has, and returns them.
+func (j *jobs) say(t *testing.T, want string) string {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		text := j.said.String()[j.read:]
+		if n := strings.Count(want, "\n"); strings.Count(text, "\n") >= n || time.Now().After(deadline) {
+			lines := strings.SplitAfterN(text, "\n", n+1)
+			said := strings.Join(lines[:min(n, len(lines))], "")
+			j.read += len(said)
+			return said
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
 // TestTheTourOfTheREADMEWorksAsPrinted runs it on a registry of its own.
 func TestTheTourOfTheREADMEWorksAsPrinted(t *testing.T) {
 	t.Parallel()
 	p := serve(t, "--store-dir", t.TempDir())
 	ran := 0
+	var background jobs
 	for _, s := range tour(t) {
 		args := words(s.command)
-		if args[0] != "roost" {
+		said := ""
+		switch last := len(args) - 1; {
+		case args[0] == "kill":
+			background.kill(t, args)
+			said = background.say(t, s.output)
+		case args[0] == "roost" && args[last] == "&":
+			background.start(t, p.url, args[1:last])
+			said = background.say(t, s.output)
+		case args[0] == "roost":
+			_, stdout, stderr := roost(t, p.url, args[1:]...)
+			said = stdout + stderr
+		default:
 			continue
 		}
 		ran++
-		_, stdout, stderr := roost(t, p.url, args[1:]...)
-		if diff := cmp.Diff(still(s.output), still(stdout+stderr)); diff != "" {
+		if diff := cmp.Diff(still(s.output), still(said)); diff != "" {
 			t.Errorf("$ %s\n(-README +now):\n%s", s.command, diff)
 		}
 	}
-	if ran < 8 {
-		t.Errorf("the tour has %d commands of ours; want at least 8", ran)
+	if ran < 11 {
+		t.Errorf("the tour has %d commands that can be run here; want at least 11", ran)
 	}
 }

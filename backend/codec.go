@@ -100,6 +100,14 @@ func (r *Registration) UnmarshalJSON(text []byte) error {
 // [Registration.AppendStored]; the result shares no memory with text. Names are
 // checked, sizes are not: what is stored was checked when it was written.
 func ParseRegistration(text []byte) (Registration, error) {
+	if r, rest, ok := cutPlain(text); ok && len(rest) == 0 {
+		return r, nil
+	}
+	return parseGeneral(text)
+}
+
+// parseGeneral is ParseRegistration of whatever it is.
+func parseGeneral(text []byte) (Registration, error) {
 	if !json.Valid(text) {
 		return Registration{}, Invalid("registration", "is not JSON")
 	}

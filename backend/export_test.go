@@ -1,0 +1,7 @@
+package backend
+
+// What the tests outside the package look into.
+var (
+	CutPlain     = cutPlain
+	ParseGeneral = parseGeneral
+)

@@ -44,6 +44,20 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if settings := os.Getenv(asNode); settings != "" {
+		if err := nodeMain(settings, os.Stdin, os.Stdout, os.Stderr); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	if url := os.Getenv(asMember); url != "" {
+		if err := memberMain(url, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 

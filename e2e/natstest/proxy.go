@@ -13,6 +13,7 @@ import (
 // Proxy is a link to a server that can be cut without either end being told.
 type Proxy struct {
 	proxy *toxiproxy.Proxy
+	cut   []string // directions
 }
 
 // Through returns a link to the server at upstream, a NATS URL.
@@ -34,27 +35,54 @@ func Through(tb testing.TB, upstream string) *Proxy {
 // URL returns where the link begins.
 func (p *Proxy) URL() string { return "nats://" + p.proxy.Listen }
 
-// directions are those of a link, as toxics name them.
-var directions = []string{"upstream", "downstream"}
+// The directions of a link, as toxics name them.
+const (
+	upstream   = "upstream"
+	downstream = "downstream"
+)
 
 // Cut swallows everything, both ways, and leaves the connections open.
 func (p *Proxy) Cut(tb testing.TB) {
 	tb.Helper()
-	for _, stream := range directions {
-		toxic := `{"name":"` + stream + `","type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`
-		if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
-			tb.Fatalf("cut the link: %v", err)
-		}
-	}
+	p.swallow(tb, upstream)
+	p.swallow(tb, downstream)
 }
 
-// Heal ends Cut. The connections that it swallowed something of are closed, as they would
-// be found out to be broken.
+// Deafen swallows what comes from the server, and leaves the connections open: the other
+// end speaks and hears nothing.
+func (p *Proxy) Deafen(tb testing.TB) {
+	tb.Helper()
+	p.swallow(tb, downstream)
+}
+
+func (p *Proxy) swallow(tb testing.TB, stream string) {
+	tb.Helper()
+	toxic := `{"name":"` + stream + `","type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`
+	if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		tb.Fatalf("cut the link: %v", err)
+	}
+	p.cut = append(p.cut, stream)
+}
+
+// Heal ends Cut and Deafen. The connections that they swallowed something of are closed, as
+// they would be found out to be broken.
 func (p *Proxy) Heal(tb testing.TB) {
 	tb.Helper()
-	for _, stream := range directions {
+	for _, stream := range p.cut {
 		if err := p.proxy.Toxics.RemoveToxic(tb.Context(), stream); err != nil {
 			tb.Fatalf("heal the link: %v", err)
 		}
+	}
+	p.cut = nil
+}
+
+// Break closes all connections, at both ends, and takes none until Mend.
+func (p *Proxy) Break() { p.proxy.Stop() }
+
+// Mend ends Break.
+func (p *Proxy) Mend(tb testing.TB) {
+	tb.Helper()
+	if err := p.proxy.Start(); err != nil {
+		tb.Fatalf("mend the link: %v", err)
 	}
 }

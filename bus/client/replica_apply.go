@@ -36,7 +36,7 @@ func (r *Replica) apply(e Event) {
 func (r *Replica) take(o follow.Outcome, stamp Stamp) {
 	var befores []*Registration
 	var news []view.Change
-	for _, change := range r.changes(o) {
+	for _, change := range inOrder(r.changes(o)) {
 		before, _ := r.Lookup(change.Registration.Key)
 		if before != nil || !change.Removed {
 			befores, news = append(befores, before), append(news, change)
@@ -48,7 +48,7 @@ func (r *Replica) take(o follow.Outcome, stamp Stamp) {
 	}
 }
 
-// changes are what a list has shown, ordered by revision.
+// changes are what a list has shown, in its order.
 func (r *Replica) changes(o follow.Outcome) []view.Change {
 	changes := make([]view.Change, 0, len(o.Take)+len(o.Drop))
 	for _, found := range o.Take {
@@ -64,6 +64,11 @@ func (r *Replica) changes(o follow.Outcome) []view.Change {
 			Revision: gone.Revision, Removed: true,
 		})
 	}
+	return changes
+}
+
+// inOrder sorts changes by revision.
+func inOrder(changes []view.Change) []view.Change {
 	if byRevision := func(a, b view.Change) int { return cmp.Compare(a.Revision, b.Revision) }; !slices.IsSortedFunc(changes, byRevision) {
 		slices.SortFunc(changes, byRevision)
 	}
@@ -72,9 +77,12 @@ func (r *Replica) changes(o follow.Outcome) []view.Change {
 
 // restart puts the first list of an epoch in the place of what is held.
 func (r *Replica) restart(o follow.Outcome, stamp Stamp) {
-	before := make(map[Key]*Registration, r.Len())
-	for _, found := range r.all() {
-		before[found.Key] = found
+	var before map[Key]*Registration // as readers have seen it
+	if len(r.readers) > 0 {
+		before = make(map[Key]*Registration, r.Len())
+		for _, found := range r.all() {
+			before[found.Key] = found
+		}
 	}
 	build := r.view.Rebuild()
 	changes := r.changes(o)
@@ -90,7 +98,7 @@ func (r *Replica) restart(o follow.Outcome, stamp Stamp) {
 	if len(r.readers) == 0 {
 		return
 	}
-	for _, change := range changes {
+	for _, change := range inOrder(changes) {
 		old := before[change.Registration.Key]
 		if old != nil && !change.Removed && old.SameContent(change.Registration) && old.Owner == change.Registration.Owner {
 			continue // revisions have begun anew, and nothing else has changed

@@ -40,23 +40,29 @@ func TestAfterATakeOverTheFirstKeepaliveStartsAnOrdinaryClock(t *testing.T) {
 	})
 }
 
+// lateGrant has a grant of an earlier keeper turn up.
+func lateGrant(t *testing.T, n *node, owner string) {
+	t.Helper()
+	record, err := lease.NewRecord("", ttl, 0, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := (&lease.Lease{Owner: owner}).Write(record, "late")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.gates.Store.Write(t.Context(), w); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Wait()
+}
+
 // TestALateGrantOfAnEarlierKeeperRunsLonger is L3: the earlier keeper may have acknowledged
 // keepalives of it until it lapsed.
 func TestALateGrantOfAnEarlierKeeperRunsLonger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := alone(t, setup{})
-		record, err := lease.NewRecord("", ttl, 0, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := (&lease.Lease{Owner: "x"}).Write(record, "late")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := n.gates.Store.Write(t.Context(), w); err != nil {
-			t.Fatal(err)
-		}
-		synctest.Wait()
+		lateGrant(t, n, "x")
 		n.endsIn(t, "x", backend.ReasonExpired, ttl+keeper.Validity, ttl+keeper.Validity+late)
 	})
 }
@@ -254,12 +260,11 @@ func TestAClockThatIsRunAgainInItsTenureStartsAfresh(t *testing.T) {
 		time.Sleep(ttl - time.Millisecond)
 		n.gates.delay(300 * time.Millisecond)
 		time.Sleep(10 * time.Millisecond) // the ending is on its way
-		n.rerun()
 		n.gates.delay(0)
+		n.rerun()
 		until(t, "open door", n.door.isOpen)
-		if _, expired, err := n.Keepalive(t.Context(), []string{"x"}, clock.Connection{}); err != nil || len(expired) != 1 {
-			t.Errorf("Keepalive() = %v, %v; want it expired", expired, err)
-		}
+		n.beat(t, "x")
+		n.livesFor(t, "x", ttl/2)
 		n.grant(t, "y", ttl)
 		n.rerun()
 		n.endsIn(t, "y", backend.ReasonExpired, ttl+keeper.Validity, ttl+keeper.Validity+late)
@@ -314,6 +319,16 @@ func TestADoorThatDoesNotOpenKeepsAllClocksStill(t *testing.T) {
 		b.door.change(func(d *door) { d.fails = 0 })
 		until(t, "open door", b.door.isOpen)
 		b.endsIn(t, "x", backend.ReasonExpired, ttl+keeper.Validity-10*time.Millisecond, ttl+keeper.Validity+late)
+	})
+}
+
+// TestALateGrantWhileTheDoorOpensRunsLongerToo is L3.
+func TestALateGrantWhileTheDoorOpensRunsLongerToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := start(t, memkv.New(), "a", setup{door: &door{opened: 2 * time.Second}})
+		time.Sleep(time.Second)
+		lateGrant(t, n, "x")
+		n.endsIn(t, "x", backend.ReasonExpired, ttl+keeper.Validity, ttl+keeper.Validity+late)
 	})
 }
 

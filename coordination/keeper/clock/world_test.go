@@ -35,7 +35,10 @@ func (d *door) Open(context.Context, *clock.Clock) error {
 		d.fails--
 		return backend.ErrUnavailable
 	}
-	time.Sleep(d.opened)
+	opened := d.opened
+	d.mu.Unlock()
+	time.Sleep(opened)
+	d.mu.Lock()
 	d.open = true
 	d.opens++
 	return nil
@@ -82,6 +85,7 @@ type gates struct {
 	latency time.Duration // of a write, each way
 	refuse  bool          // the store is out of reach
 	lose    bool          // what is sent is lost on the way
+	calls   sync.WaitGroup
 }
 
 func (g *gates) stop() { g.change(&g.shut, true) }
@@ -128,6 +132,12 @@ func (g *gates) losing(lose bool) {
 	g.lose = lose
 }
 
+func (g *gates) refuses() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.refuse
+}
+
 func (g *gates) wait() (refuse, lose bool) {
 	g.pass(&g.shut)
 	g.mu.Lock()
@@ -140,17 +150,29 @@ func (g *gates) wait() (refuse, lose bool) {
 // through sends do through g. What was sent happens, even if nobody waits any more.
 func through[T any](ctx context.Context, g *gates, do func(context.Context) (T, error)) (T, error) {
 	var none T
-	switch refuse, lose := g.wait(); {
-	case refuse:
+	refused := ctx.Err() != nil // asked before the process is stopped, and not again
+	g.pass(&g.shut)
+	if refused || g.refuses() {
 		return none, fmt.Errorf("%w: cut off", kvstore.ErrUnavailable)
-	case lose:
-		return none, fmt.Errorf("%w: lost", kvstore.ErrUnknownOutcome)
 	}
-	result, err := do(context.WithoutCancel(ctx))
-	if refuse, _ := g.wait(); refuse || ctx.Err() != nil {
-		return none, fmt.Errorf("%w: cut off", kvstore.ErrUnknownOutcome)
+	answer := make(chan func() (T, error), 1)
+	g.calls.Go(func() {
+		if refuse, lose := g.wait(); refuse || lose {
+			return
+		}
+		result, err := do(context.WithoutCancel(ctx))
+		if refuse, _ := g.wait(); refuse {
+			err = fmt.Errorf("%w: cut off", kvstore.ErrUnknownOutcome)
+		}
+		answer <- func() (T, error) { return result, err }
+	})
+	defer g.pass(&g.shut)
+	select {
+	case result := <-answer:
+		return result()
+	case <-ctx.Done():
+		return none, fmt.Errorf("%w: %w", kvstore.ErrUnknownOutcome, ctx.Err())
 	}
-	return result, err
 }
 
 func (g *gates) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
@@ -277,6 +299,7 @@ func start(t *testing.T, store *memkv.Store, name string, s setup) *node {
 		n.gates.cont()
 		n.gates.cut(false)
 		tasks.Wait()
+		n.gates.calls.Wait()
 	})
 	t.Cleanup(n.stop)
 	synctest.Wait()

@@ -1,7 +1,10 @@
 package keeper_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,4 +235,35 @@ func TestANodeWithoutANameIsRefused(t *testing.T) {
 	if _, err := keeper.New(store, kvstore.NewTail(store), keeper.Self{}); err == nil {
 		t.Error("New() = nil; want an error")
 	}
+}
+
+func TestEveryObserverIsToldInTheOrderInWhichItCame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memkv.New()
+		tail := kvstore.NewTail(store)
+		var told []string
+		observer := func(name string) *keeper.Observer {
+			return &keeper.Observer{
+				Begun: func(term uint64) { told = append(told, fmt.Sprint(name, " begun ", term)) },
+				Ended: func(term uint64, _ error) { told = append(told, fmt.Sprint(name, " ended ", term)) },
+			}
+		}
+		k, err := keeper.New(store, tail, keeper.Self{Node: "a"}, keeper.WithObserver(observer("first")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		k.Observe(&keeper.Observer{})
+		k.Observe(observer("second"))
+		ctx, cancel := context.WithCancel(t.Context())
+		var tasks sync.WaitGroup
+		tasks.Go(func() { _ = tail.Run(ctx) })
+		tasks.Go(func() { _ = k.Run(ctx) })
+		synctest.Wait()
+		cancel()
+		tasks.Wait()
+		want := []string{"first begun 1", "second begun 1", "first ended 1", "second ended 1"}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Errorf("told (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -70,12 +70,12 @@ func TestAKeeperThatWakesUnderAnotherEndsNobody(t *testing.T) {
 		asked := make(chan struct{})
 		go func() {
 			done <- a.Fenced(t.Context(), func(ctx context.Context, fence kvstore.Write, term uint64) (uint64, error) {
+				a.store.freeze()
 				close(asked)
 				a.store.pass(&a.store.thaw) // decided, and stopped before it is sent
 				return ending(a, "lease.x", revision)(context.WithoutCancel(ctx), fence, term)
 			})
 		}()
-		a.store.freeze()
 		<-asked
 		wait(t, "keeper", b.Serving)
 		a.store.unfreeze()

@@ -26,8 +26,10 @@ func benched(t *testing.T, args ...string) string {
 	return out.String()
 }
 
-var short = []string{"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20",
-	"--copied", "1000", "--subscribers", "20"}
+var short = []string{
+	"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20",
+	"--copied", "1000", "--subscribers", "20",
+}
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()

@@ -53,11 +53,7 @@ func (e *ConfigError) updatable() bool {
 // compare returns how a stream differs from what is needed, or nil.
 func compare(bucket string, is, want *jetstream.StreamConfig) *ConfigError {
 	e := &ConfigError{Bucket: bucket}
-	differ := func(updatable bool, field string, is, want any) {
-		if a, b := fmt.Sprint(is), fmt.Sprint(want); a != b {
-			e.Differences = append(e.Differences, Difference{Field: field, Is: quoteEmpty(a), Want: quoteEmpty(b), Updatable: updatable})
-		}
-	}
+	differ := e.differ
 	differ(false, "subjects", is.Subjects, want.Subjects)
 	differ(false, "retention", is.Retention, want.Retention)
 	differ(false, "storage", is.Storage, want.Storage)
@@ -86,6 +82,13 @@ func compare(bucket string, is, want *jetstream.StreamConfig) *ConfigError {
 		return nil
 	}
 	return e
+}
+
+// differ notes a setting that is not as wanted.
+func (e *ConfigError) differ(updatable bool, field string, is, want any) {
+	if a, b := fmt.Sprint(is), fmt.Sprint(want); a != b {
+		e.Differences = append(e.Differences, Difference{Field: field, Is: quoteEmpty(a), Want: quoteEmpty(b), Updatable: updatable})
+	}
 }
 
 func quoteEmpty(s string) string {

@@ -24,6 +24,7 @@ const (
 	codeNoStorage     = jetstream.ErrorCode(10047)
 	codeTooLarge      = jetstream.ErrorCode(10054)
 	codeWrongRevision = jetstream.ErrorCode(10071)
+	codeRepeating     = jetstream.ErrorCode(10158) // a message with that id is being written
 	codeInFlight      = jetstream.ErrorCode(10164) // something else is being written to the key
 	codeBatchLost     = jetstream.ErrorCode(10176) // the leader does not know the batch's beginning
 	codeManyBatches   = jetstream.ErrorCode(10210)
@@ -47,7 +48,7 @@ func judge(e *jetstream.APIError) (verdict, error) {
 		return refused, fmt.Errorf("%w: %w", kvstore.ErrTooLarge, e)
 	case codeNoResources, codeNoMemory, codeNoStorage:
 		return refused, fmt.Errorf("%w: the store is full: %w", kvstore.ErrUnavailable, e)
-	case codeBatchLost, codeManyBatches:
+	case codeBatchLost, codeManyBatches, codeRepeating:
 		return again, e
 	}
 	if e.Code == 503 {

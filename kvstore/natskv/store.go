@@ -62,61 +62,78 @@ func (s *Store) Get(ctx context.Context, key string) (kvstore.Entry, error) {
 
 // last asks the stream's leader for the newest message of key, as often as it takes.
 func (s *Store) last(ctx context.Context, key string) (stored, error) {
-	request, err := json.Marshal(map[string]string{"last_by_subj": s.config.subjectPrefix() + key})
+	m, err := s.fetch(ctx, s.config.stream(), pick{Last: s.config.subjectPrefix() + key})
 	if err != nil {
 		return stored{}, err
 	}
+	var header nats.Header
+	if len(m.Header) > 0 {
+		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+			return stored{}, fmt.Errorf("%w: decode the headers of %s: %w", kvstore.ErrUnavailable, m.Subject, err)
+		}
+	}
+	return decode(m.Subject[len(s.config.subjectPrefix()):], header, m.Data, m.Sequence, m.Time), nil
+}
+
+// pick is a message of a stream: the newest of a subject, or the one at a sequence.
+type pick struct {
+	Last     string `json:"last_by_subj,omitempty"`
+	Sequence uint64 `json:"seq,omitempty"`
+}
+
+// kept is a message of a stream.
+type kept struct {
+	Subject  string    `json:"subject"`
+	Sequence uint64    `json:"seq"`
+	Header   []byte    `json:"hdrs"`
+	Data     []byte    `json:"data"`
+	Time     time.Time `json:"time"`
+}
+
+// fetch asks a stream's leader for a message, as often as it takes. ErrNotFound.
+func (s *Store) fetch(ctx context.Context, stream string, which pick) (*kept, error) {
+	request, err := json.Marshal(which)
+	if err != nil {
+		return nil, err
+	}
 	for pause := newBackoff(); ; {
 		if s.closed() {
-			return stored{}, kvstore.ErrClosed
+			return nil, kvstore.ErrClosed
 		}
-		found, err := s.askLeader(ctx, request)
+		found, err := s.askLeader(ctx, stream, request)
 		if err == nil || errors.Is(err, kvstore.ErrNotFound) {
 			return found, err
 		}
 		if !pause.wait(ctx) {
-			return stored{}, fmt.Errorf("%w: %w", kvstore.ErrUnavailable, err)
+			return nil, fmt.Errorf("%w: %w", kvstore.ErrUnavailable, err)
 		}
 	}
 }
 
-func (s *Store) askLeader(ctx context.Context, request []byte) (stored, error) {
+func (s *Store) askLeader(ctx context.Context, stream string, request []byte) (*kept, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	// Not a direct get: those are answered by replicas that lag behind.
-	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+s.config.stream(), request)
+	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
 	if err != nil {
-		return stored{}, err
+		return nil, err
 	}
 	var response struct {
 		Error   *jetstream.APIError `json:"error"`
-		Message *struct {
-			Subject  string    `json:"subject"`
-			Sequence uint64    `json:"seq"`
-			Header   []byte    `json:"hdrs"`
-			Data     []byte    `json:"data"`
-			Time     time.Time `json:"time"`
-		} `json:"message"`
+		Message *kept               `json:"message"`
 	}
 	if err := json.Unmarshal(reply.Data, &response); err != nil {
-		return stored{}, fmt.Errorf("decode the leader's answer: %w", err)
+		return nil, fmt.Errorf("decode the leader's answer: %w", err)
 	}
 	switch {
 	case response.Error != nil && response.Error.ErrorCode == codeNoMessage:
-		return stored{}, kvstore.ErrNotFound
+		return nil, kvstore.ErrNotFound
 	case response.Error != nil:
-		return stored{}, response.Error
+		return nil, response.Error
 	case response.Message == nil:
-		return stored{}, errors.New("the leader's answer has no message")
+		return nil, errors.New("the leader's answer has no message")
 	}
-	m := response.Message
-	var header nats.Header
-	if len(m.Header) > 0 {
-		if header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
-			return stored{}, fmt.Errorf("decode the headers of %s: %w", m.Subject, err)
-		}
-	}
-	return decode(m.Subject[len(s.config.subjectPrefix()):], header, m.Data, m.Sequence, m.Time), nil
+	return response.Message, nil
 }
 
 // Info describes the bucket as its leader knows it.

@@ -182,12 +182,17 @@ func TestNoLiveLeaseEndsWhenTheKeeperIsCutOffAsTheStreamLeaderDies(t *testing.T)
 	}
 	servers := natstest.StartProcesses(t, 3)
 	url := servers.Steady.URL()
+	js := streams(t, url)
+	natstest.Await(t, "JetStream", func() bool {
+		_, err := js.AccountInfo(t.Context())
+		return err == nil
+	})
 	nodes := nodesOn(t, 3, []string{url, url, url}) // as many links as the bucket has replicas
 	cut := cutOff()
 	var leader *natstest.Process
 	passesOn(t, nodes, url, keeperFault{
 		happen: func(t *testing.T, n *serverProcess) {
-			leader = servers.Leader(t, streams(t, url), streamOf(keeperPrefix))
+			leader = servers.Leader(t, js, "KV_"+bucketOf(t, keeperPrefix))
 			cut.happen(t, n)
 			leader.Kill()
 		},

@@ -2,7 +2,6 @@ package e2e_test
 
 import (
 	"net"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -33,9 +32,6 @@ func streams(t *testing.T, url string) jetstream.JetStream {
 	}
 	return js
 }
-
-// bucketOf is the stream that a registry keeps everything in.
-func streamOf(prefix string) string { return "KV_" + strings.ReplaceAll(prefix, ".", "_") }
 
 // listenAgain has a server listen where it did before.
 func listenAgain(t *testing.T) func(*server.Options) {
@@ -159,7 +155,7 @@ func TestWhoeverLivesIsRegisteredAgainByItselfInABucketMadeAnew(t *testing.T) {
 	before := listed(t, f.clients[0], "many")
 	epoch := l.await(t, "a keeper", anyBeacon).Epoch
 
-	if err := streams(t, url).DeleteStream(t.Context(), streamOf(keeperPrefix)); err != nil {
+	if err := streams(t, url).DeleteStream(t.Context(), "KV_"+bucketOf(t, keeperPrefix)); err != nil {
 		t.Fatal(err)
 	}
 	l.await(t, "a higher epoch", func(b bus.Beacon) bool { return b.Epoch > epoch })

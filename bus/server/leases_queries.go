@@ -69,8 +69,13 @@ func (h *hours) grant(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	h.look(ctx) // the grant is behind what has been seen now
-	return granted(q.Owner, beat)
+	h.look(ctx) // what is said of an earlier grant is as of now
+	a, err := granted(q.Owner, beat)
+	if beat.Revision != 0 {
+		a.stamp = h.stamps.orSeen(backend.Stamp{})
+		a.stamp.Revision = backend.Revision(beat.Revision)
+	}
+	return a, err
 }
 
 func granted(owner string, beat clock.Beat) (answer, error) {

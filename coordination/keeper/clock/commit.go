@@ -105,6 +105,7 @@ func (s *session) writes(all []ending) ([]kvstore.Write, error) {
 		if !ok || l.Ended != "" {
 			return nil, errUnseen
 		}
+		all[i].name = l.Name // the table may have forgotten it when this is done
 		var err error
 		if writes[i], err = l.Write(l.End(all[i].reason), fmt.Sprintf("%s-%d", operation, i)); err != nil {
 			return nil, err
@@ -124,7 +125,7 @@ func (s *session) living(ctx context.Context, all []ending) (living []ending) {
 			continue
 		}
 		if ok {
-			all[i].reason = l.Ended
+			all[i].reason, all[i].name = l.Ended, l.Name
 		}
 		s.finish(&all[i], l.Revision)
 		ended = append(ended, all[i])
@@ -173,8 +174,7 @@ func (s *session) report(ctx context.Context, all []ending) {
 	}
 	for i := range all {
 		e := &all[i]
-		l, _ := s.table.Get(e.owner)
-		s.log.LogAttrs(ctx, level, "lease ended", slog.String("owner", e.owner), slog.String("name", l.Name),
+		s.log.LogAttrs(ctx, level, "lease ended", slog.String("owner", e.owner), slog.String("name", e.name),
 			slog.String("reason", e.reason), slog.Uint64("revision", e.under.revision), slog.Uint64("term", s.term))
 	}
 }

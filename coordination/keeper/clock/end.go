@@ -18,6 +18,7 @@ type ending struct {
 	*entry
 	under  *undertaking
 	reason string
+	name   string // for people; once it is known
 }
 
 // begin has keepalives of e wait for its ending. The caller holds the shard's lock.

@@ -74,8 +74,9 @@ func (s *session) grant(ctx context.Context, r *Request, record *lease.Record, r
 	sh.leases[r.Owner] = e
 	sh.mu.Unlock()
 
-	err = s.write(ctx, r.Owner, record)
+	revision, err := s.write(ctx, r.Owner, record)
 	beat, err = s.granted(sh, e, r, record, received, err)
+	beat.Revision = revision
 	if !errors.Is(err, kvstore.ErrConflict) {
 		return beat, false, translate(err)
 	}
@@ -90,13 +91,12 @@ func (s *session) grant(ctx context.Context, r *Request, record *lease.Record, r
 }
 
 // write writes the record of a lease that never was.
-func (s *session) write(ctx context.Context, owner string, record *lease.Record) error {
+func (s *session) write(ctx context.Context, owner string, record *lease.Record) (uint64, error) {
 	w, err := (&lease.Lease{Owner: owner}).Write(*record, rand.Text())
 	if err != nil {
-		return err
+		return 0, err
 	}
-	_, err = s.store.Write(ctx, w)
-	return err
+	return s.store.Write(ctx, w)
 }
 
 // granted starts the clock of e, whose record was written with err.

@@ -31,6 +31,22 @@ func TestASecondGrantOfALiveLeaseIsAKeepalive(t *testing.T) {
 	})
 }
 
+func TestAGrantSaysTheRevisionThatItMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := alone(t, setup{})
+		beat, err := n.Grant(t.Context(), clock.Request{Owner: "x", TTL: ttl})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.table.Wait(t.Context(), beat.Revision); err != nil {
+			t.Fatal(err)
+		}
+		if l, ok := n.table.Get("x"); !ok || l.Revision != beat.Revision {
+			t.Errorf("granted at %d, and the table has %+v, %v", beat.Revision, l, ok)
+		}
+	})
+}
+
 // TestAnEndedLeaseIsNotGrantedAgain also after its record was removed, while the store
 // remembers it.
 func TestAnEndedLeaseIsNotGrantedAgain(t *testing.T) {

@@ -25,6 +25,8 @@ type Request struct {
 type Beat struct {
 	TTL   time.Duration
 	Grace time.Duration
+	// Revision is that of the grant where this very call has written it, else 0.
+	Revision uint64
 	// Term is the keeper's. A client that sees another than before says its connection.
 	Term uint64
 }

@@ -58,7 +58,7 @@ func (b Barrier) Arrive(turn *Turn, p Party, size int, generation uint64, ticket
 		here.Released = true
 		return Barrier{Done: b.Done + 1}, here, nil
 	case ticket == nil && at >= 0:
-		b.Parties = slices.Delete(slices.Clone(b.Parties), at, at+1)
+		b.Parties = without(b.Parties, func(a *Arrived) bool { return a.Party == p })
 		return b.emptied(), here, nil
 	case ticket == nil:
 		return b, here, nil
@@ -73,7 +73,7 @@ func (b Barrier) Arrive(turn *Turn, p Party, size int, generation uint64, ticket
 
 // GiveUp takes out whoever waits with a ticket that is gone.
 func (b Barrier) GiveUp(turn *Turn, gone func(Ticket) bool) Barrier {
-	b.Parties = slices.DeleteFunc(slices.Clone(b.Parties), func(a Arrived) bool { return gone(a.Ticket) })
+	b.Parties = without(b.Parties, func(a *Arrived) bool { return gone(a.Ticket) })
 	return b.Advance(turn)
 }
 
@@ -81,9 +81,21 @@ func (b Barrier) GiveUp(turn *Turn, gone func(Ticket) bool) Barrier {
 func (b Barrier) Clear(*Turn) Barrier { return Barrier{Done: b.Done} }
 
 // Advance takes out whoever's lease has ended.
-func (b Barrier) Advance(turn *Turn) Barrier {
-	b.Parties = living(turn, b.Parties, func(a *Arrived) string { return a.Owner })
+func (b Barrier) Advance(turn *Turn) Barrier { return b.Strip(turn.Ended) }
+
+// Strip is Advance for readers.
+func (b Barrier) Strip(ended func(owner string) bool) Barrier {
+	b.Parties = without(b.Parties, func(a *Arrived) bool { return ended(a.Owner) })
 	return b.emptied()
+}
+
+// TicketOf returns the ticket with which p waits, or false.
+func (b *Barrier) TicketOf(p Party) (Ticket, bool) {
+	i := slices.IndexFunc(b.Parties, func(a Arrived) bool { return a.Party == p })
+	if i < 0 {
+		return Ticket{}, false
+	}
+	return b.Parties[i].Ticket, true
 }
 
 // emptied returns b, of which one that nobody waits at has no size.

@@ -52,10 +52,14 @@ type Standing struct {
 }
 
 // Campaign makes c a candidate, or the leader where there is none. Of one that takes part it
-// replaces what it said before, and keeps when it came. ErrTooLarge, ErrLimitExceeded.
+// replaces what it said before, and keeps when it came. ErrInvalid, ErrTooLarge,
+// ErrLimitExceeded.
 func (e Election) Campaign(turn *Turn, c Candidate) (Election, error) {
 	if len(c.Value) > MaxValue {
 		return e, &backend.TooLargeError{Field: "value", Size: int64(len(c.Value)), Limit: MaxValue}
+	}
+	if c.Value != nil && !json.Valid(c.Value) {
+		return e, backend.Invalid("value", "is not JSON")
 	}
 	e = e.Advance(turn)
 	if e.Leader != nil && e.Leader.Owner == c.Owner {
@@ -76,13 +80,14 @@ func (e Election) Campaign(turn *Turn, c Candidate) (Election, error) {
 // Resign takes owner out; a leader is followed by the next candidate. Somebody who takes
 // no part changes nothing.
 func (e Election) Resign(turn *Turn, owner string) Election {
-	return e.Advance(turn).without(owner).elect(turn)
+	return e.Strip(turn.Ended).without(owner).elect(turn)
 }
 
 // Transfer makes the candidate to the leader, and owner, who leads, a candidate.
 // ErrNotOwner, ErrNotFound.
 func (e Election) Transfer(turn *Turn, owner, to string) (Election, error) {
-	e = e.Advance(turn)
+	// Nobody is elected before: whoever leads only within this transition leads nothing.
+	e = e.Strip(turn.Ended)
 	if e.Leader == nil || e.Leader.Owner != owner {
 		return e, fmt.Errorf("transfer: %w: %q does not lead", backend.ErrNotOwner, owner)
 	}
@@ -101,20 +106,23 @@ func (e Election) Transfer(turn *Turn, owner, to string) (Election, error) {
 
 // Clear has the leader, whoever it is, resign.
 func (e Election) Clear(turn *Turn) Election {
-	e = e.Advance(turn)
 	if e.Leader != nil {
 		e = e.without(e.Leader.Owner)
 	}
-	return e.elect(turn)
+	return e.Advance(turn)
 }
 
-// Advance takes out whoever's lease has ended.
-func (e Election) Advance(turn *Turn) Election {
-	if e.Leader != nil && turn.Ended(e.Leader.Owner) {
+// Advance takes out whoever's lease has ended, and has the first candidate lead where
+// nobody does.
+func (e Election) Advance(turn *Turn) Election { return e.Strip(turn.Ended).elect(turn) }
+
+// Strip takes out whoever's lease has ended and does nothing else: it is for readers.
+func (e Election) Strip(ended func(owner string) bool) Election {
+	if e.Leader != nil && ended(e.Leader.Owner) {
 		e.Leader = nil
 	}
-	e.Candidates = living(turn, e.Candidates, func(c *Candidate) string { return c.Owner })
-	return e.elect(turn)
+	e.Candidates = without(e.Candidates, func(c *Candidate) bool { return ended(c.Owner) })
+	return e
 }
 
 // Standing returns how owner stands, or false: it takes no part.
@@ -146,9 +154,7 @@ func (e Election) without(owner string) Election {
 	if e.Leader != nil && e.Leader.Owner == owner {
 		e.Leader = nil
 	}
-	if i := e.position(owner); i >= 0 {
-		e.Candidates = slices.Delete(slices.Clone(e.Candidates), i, i+1)
-	}
+	e.Candidates = without(e.Candidates, func(c *Candidate) bool { return c.Owner == owner })
 	return e
 }
 
@@ -174,8 +180,7 @@ func (e Election) elect(turn *Turn) Election {
 		return e
 	}
 	next := e.Candidates[0]
-	e.Candidates = slices.Clone(e.Candidates[1:])
-	return e.led(turn, next)
+	return e.without(next.Owner).led(turn, next)
 }
 
 // led has c lead, in the next term.

@@ -23,23 +23,26 @@ func (l Lock) Acquire(turn *Turn, p Party, mode Mode, ticket *Ticket) (Lock, err
 	if mode != Exclusive && mode != Shared {
 		return l, backend.Invalid("mode", "%.20q is neither exclusive nor shared", mode)
 	}
-	q, err := l.acquire(turn, p, Demand{Mode: mode}, ticket, sharable)
+	q, err := l.acquire(l.rules(turn, sharable), p, Demand{Mode: mode}, ticket)
 	return Lock{q}, err
 }
 
 // Release takes p out, whether it holds the lock, waits for it, or neither.
-func (l Lock) Release(turn *Turn, p Party) Lock { return Lock{l.leave(turn, p, sharable)} }
+func (l Lock) Release(turn *Turn, p Party) Lock { return Lock{l.leave(l.rules(turn, sharable), p)} }
 
 // GiveUp takes out of the queue whoever waits with a ticket that is gone.
 func (l Lock) GiveUp(turn *Turn, gone func(Ticket) bool) Lock {
-	return Lock{l.giveUp(turn, gone, sharable)}
+	return Lock{l.giveUp(l.rules(turn, sharable), gone)}
 }
 
 // Clear takes everybody out.
 func (l Lock) Clear(*Turn) Lock { return Lock{l.clear()} }
 
 // Advance takes out whoever's lease has ended, and serves those who wait.
-func (l Lock) Advance(turn *Turn) Lock { return Lock{l.advance(turn, sharable)} }
+func (l Lock) Advance(turn *Turn) Lock { return Lock{l.advance(l.rules(turn, sharable))} }
+
+// Strip takes out whoever's lease has ended and does nothing else: it is for readers.
+func (l Lock) Strip(ended func(owner string) bool) Lock { return Lock{l.strip(ended)} }
 
 func sharable(holders []Hold, d Demand) bool {
 	return len(holders) == 0 || d.Mode == Shared && holders[0].Mode == Shared

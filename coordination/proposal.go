@@ -55,12 +55,18 @@ type Proposals struct {
 	Past []Proposal `json:"past,omitempty"`
 }
 
-// Propose puts p to the vote. ErrInvalid, ErrTooLarge, ErrExists while another one is voted
+// Propose puts p to the vote. One whose ID is remembered is a repeat and changes nothing.
+// Where a record has no room for all
+// that are remembered the oldest are forgotten. ErrInvalid, ErrTooLarge, ErrExists while another one is voted
 // on.
 func (s Proposals) Propose(turn *Turn, p Proposal) (Proposals, error) {
 	switch {
-	case len(p.Voters) == 0 || len(p.Voters) > MaxWaiters:
-		return s, backend.Invalid("voters", "are %d, must be 1 to %d", len(p.Voters), MaxWaiters)
+	case p.ID == "":
+		return s, backend.Invalid("id", "must not be empty")
+	case len(p.Voters) == 0 || len(p.Voters) > MaxVoters:
+		return s, backend.Invalid("voters", "are %d, must be 1 to %d", len(p.Voters), MaxVoters)
+	case slices.ContainsFunc(p.Voters, func(v string) bool { return v == "" || len(v) > maxOwner }):
+		return s, backend.Invalid("voters", "names one that is no owner")
 	case len(slices.Compact(slices.Sorted(slices.Values(p.Voters)))) != len(p.Voters):
 		return s, backend.Invalid("voters", "names one twice")
 	case p.Quorum < 1 || p.Quorum > len(p.Voters):
@@ -69,8 +75,13 @@ func (s Proposals) Propose(turn *Turn, p Proposal) (Proposals, error) {
 		return s, backend.Invalid("timeout_ms", "%d must be positive", p.TimeoutMs)
 	case len(p.Value) > MaxValue:
 		return s, &backend.TooLargeError{Field: "value", Size: int64(len(p.Value)), Limit: MaxValue}
+	case p.Value != nil && !json.Valid(p.Value):
+		return s, backend.Invalid("value", "is not JSON")
 	}
 	s = s.Advance(turn)
+	if _, ok := s.Find(p.ID); ok {
+		return s, nil
+	}
 	if s.Latest != nil {
 		if s.Latest.State == Voting {
 			return s, fmt.Errorf("propose: %w: %s is being voted on", backend.ErrExists, s.Latest.ID)
@@ -79,12 +90,27 @@ func (s Proposals) Propose(turn *Turn, p Proposal) (Proposals, error) {
 	}
 	p.State, p.Votes, p.Reason = Voting, nil, ""
 	s.Latest = &p
-	return s.Advance(turn), nil
+	return s.Advance(turn).fitting(), nil
+}
+
+// fitting returns s without the oldest of the past proposals for which a record has no room.
+func (s Proposals) fitting() Proposals {
+	for len(s.Past) > 0 {
+		text, err := json.Marshal(s)
+		if err != nil || len(text) <= MaxRecord {
+			break
+		}
+		s.Past = s.Past[1:]
+	}
+	return s
 }
 
 // Vote has owner vote on the proposal of that id. The first vote of each counts, and none
-// after the decision. ErrNotFound, ErrNotOwner, ErrConflict.
+// after the decision. ErrInvalid, ErrNotFound, ErrNotOwner, ErrConflict.
 func (s Proposals) Vote(turn *Turn, id string, b Ballot) (Proposals, error) {
+	if text, err := json.Marshal(b.Reason); err != nil || len(text)-len(`""`) > backend.MaxReason {
+		return s, backend.Invalid("reason", "is longer than %d bytes as JSON", backend.MaxReason)
+	}
 	s = s.Advance(turn)
 	p, ok := s.Find(id)
 	if !ok {
@@ -104,7 +130,7 @@ func (s Proposals) Vote(turn *Turn, id string, b Ballot) (Proposals, error) {
 	}
 	p.Votes = append(slices.Clip(p.Votes), b)
 	s.Latest = &p
-	return s.Advance(turn), nil
+	return s.Advance(turn).fitting(), nil
 }
 
 // Expire aborts the proposal of that id if it is still voted on.

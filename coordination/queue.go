@@ -34,6 +34,19 @@ type queue struct {
 // fits reports whether there is enough for a demand beside holders.
 type fits func(holders []Hold, d Demand) bool
 
+// rules are what one transition of a queue goes by. All who are served in it share one
+// token, the one after that with which it began: so however much happens in a transition
+// the counter grows by one at the most.
+type rules struct {
+	turn  *Turn
+	token Token
+	fit   fits
+}
+
+func (q *queue) rules(turn *Turn, fit fits) *rules {
+	return &rules{turn: turn, token: q.Token.next(turn), fit: fit}
+}
+
 func (q *queue) holder(p Party) int {
 	return slices.IndexFunc(q.Holders, func(h Hold) bool { return h.Party == p })
 }
@@ -56,6 +69,14 @@ func (q *queue) Waits(p Party) (ahead int, ok bool) {
 	return max(i, 0), i >= 0
 }
 
+// TicketOf returns the ticket with which p waits, or false.
+func (q *queue) TicketOf(p Party) (Ticket, bool) {
+	if i := q.waiter(p); i >= 0 {
+		return q.Waiters[i].Ticket, true
+	}
+	return Ticket{}, false
+}
+
 // Owners returns everybody whom the record names.
 func (q *queue) Owners() []string {
 	owners := make([]string, 0, len(q.Holders)+len(q.Waiters))
@@ -68,10 +89,11 @@ func (q *queue) Owners() []string {
 	return owners
 }
 
-// Tickets yields the requests that wait.
-func (q *queue) Tickets() (tickets []Ticket) {
+// Tickets returns the requests that wait.
+func (q *queue) Tickets() []Ticket {
+	tickets := make([]Ticket, len(q.Waiters))
 	for i := range q.Waiters {
-		tickets = append(tickets, q.Waiters[i].Ticket)
+		tickets[i] = q.Waiters[i].Ticket
 	}
 	return tickets
 }
@@ -81,8 +103,8 @@ func (q *queue) Idle() bool { return len(q.Holders) == 0 && len(q.Waiters) == 0 
 
 // acquire gives p what it demands, or has it wait with the ticket, or, without one, leaves
 // it with nothing. Of somebody who waits already the ticket is replaced.
-func (q queue) acquire(turn *Turn, p Party, d Demand, ticket *Ticket, fit fits) (queue, error) {
-	q = q.advance(turn, fit)
+func (q queue) acquire(r *rules, p Party, d Demand, ticket *Ticket) (queue, error) {
+	q = q.advance(r)
 	if i := q.holder(p); i >= 0 {
 		if held := q.Holders[i].Demand; held != d {
 			return q, conflict("it is held as %v already", held)
@@ -95,13 +117,13 @@ func (q queue) acquire(turn *Turn, p Party, d Demand, ticket *Ticket, fit fits) 
 	}
 	switch {
 	case at >= 0 && ticket == nil:
-		return q.leave(turn, p, fit), nil
+		return q.leave(r, p), nil
 	case at >= 0:
 		q.Waiters = slices.Clone(q.Waiters)
 		q.Waiters[at].Ticket = *ticket
 		return q, nil
-	case len(q.Waiters) == 0 && fit(q.Holders, d):
-		q.Token = q.Token.next(turn)
+	case len(q.Waiters) == 0 && r.fit(q.Holders, d):
+		q.Token = r.token
 		q.Holders = append(slices.Clip(q.Holders), Hold{p, d, q.Token})
 		return q, nil
 	case ticket == nil:
@@ -114,42 +136,45 @@ func (q queue) acquire(turn *Turn, p Party, d Demand, ticket *Ticket, fit fits) 
 }
 
 // leave takes p out, whether it holds or waits.
-func (q queue) leave(turn *Turn, p Party, fit fits) queue {
-	if i := q.holder(p); i >= 0 {
-		q.Holders = slices.Delete(slices.Clone(q.Holders), i, i+1)
-	}
-	if i := q.waiter(p); i >= 0 {
-		q.Waiters = slices.Delete(slices.Clone(q.Waiters), i, i+1)
-	}
-	return q.advance(turn, fit)
+func (q queue) leave(r *rules, p Party) queue {
+	q.Holders = without(q.Holders, func(h *Hold) bool { return h.Party == p })
+	q.Waiters = without(q.Waiters, func(w *Wait) bool { return w.Party == p })
+	return q.advance(r)
 }
 
-// giveUp takes out whoever waits with one of the tickets.
-func (q queue) giveUp(turn *Turn, gone func(Ticket) bool, fit fits) queue {
-	q.Waiters = slices.DeleteFunc(slices.Clone(q.Waiters), func(w Wait) bool { return gone(w.Ticket) })
-	return q.advance(turn, fit)
+// giveUp takes out whoever waits with a ticket that is gone.
+func (q queue) giveUp(r *rules, gone func(Ticket) bool) queue {
+	q.Waiters = without(q.Waiters, func(w *Wait) bool { return gone(w.Ticket) })
+	return q.advance(r)
 }
 
 // clear takes everybody out.
-func (q queue) clear() queue {
-	q.Holders, q.Waiters = nil, nil
+func (q queue) clear() queue { return queue{Token: q.Token} }
+
+// strip takes out whoever's lease has ended, and serves nobody.
+func (q queue) strip(ended func(string) bool) queue {
+	q.Holders = without(q.Holders, func(h *Hold) bool { return ended(h.Owner) })
+	q.Waiters = without(q.Waiters, func(w *Wait) bool { return ended(w.Owner) })
 	return q
 }
 
-// advance takes out whoever's lease has ended and serves from the head of the queue. All
-// who are served share one token.
-func (q queue) advance(turn *Turn, fit fits) queue {
-	q.Holders = living(turn, q.Holders, func(h *Hold) string { return h.Owner })
-	q.Waiters = living(turn, q.Waiters, func(w *Wait) string { return w.Owner })
+// advance takes out whoever's lease has ended and serves from the head of the queue.
+func (q queue) advance(r *rules) queue {
+	q = q.strip(r.turn.Ended)
+	q.Holders = slices.Clip(q.Holders)
 	served := 0
-	for served < len(q.Waiters) && fit(q.Holders, q.Waiters[served].Demand) {
-		if served == 0 {
-			q.Token = q.Token.next(turn)
-		}
+	for served < len(q.Waiters) && r.fit(q.Holders, q.Waiters[served].Demand) {
 		w := &q.Waiters[served]
-		q.Holders = append(slices.Clip(q.Holders), Hold{w.Party, w.Demand, q.Token})
+		q.Token = r.token
+		q.Holders = append(q.Holders, Hold{w.Party, w.Demand, q.Token})
 		served++
 	}
-	q.Waiters = slices.Clone(q.Waiters[served:])
+	switch served {
+	case 0:
+	case len(q.Waiters):
+		q.Waiters = nil
+	default:
+		q.Waiters = slices.Clone(q.Waiters[served:])
+	}
 	return q
 }

@@ -23,28 +23,36 @@ func (s Semaphore) Acquire(turn *Turn, p Party, permits, limit int, ticket *Tick
 	case permits < 1 || permits > limit:
 		return s, backend.Invalid("permits", "%d must be 1 to the limit, which is %d", permits, limit)
 	}
-	s = s.Advance(turn)
-	if s.Limit != 0 && s.Limit != limit {
+	r := s.rules(turn, s.enough)
+	if s = s.of(s.advance(r)); s.Limit != 0 && s.Limit != limit {
 		return s, conflict("the limit is %d", s.Limit)
 	}
 	s.Limit = limit
-	q, err := s.acquire(turn, p, Demand{Permits: permits}, ticket, s.enough)
+	r.fit = s.enough
+	q, err := s.acquire(r, p, Demand{Permits: permits}, ticket)
 	return s.of(q), err
 }
 
 // Release takes p out, whether it holds permits, waits for some, or neither.
-func (s Semaphore) Release(turn *Turn, p Party) Semaphore { return s.of(s.leave(turn, p, s.enough)) }
+func (s Semaphore) Release(turn *Turn, p Party) Semaphore {
+	return s.of(s.leave(s.rules(turn, s.enough), p))
+}
 
 // GiveUp takes out of the queue whoever waits with a ticket that is gone.
 func (s Semaphore) GiveUp(turn *Turn, gone func(Ticket) bool) Semaphore {
-	return s.of(s.giveUp(turn, gone, s.enough))
+	return s.of(s.giveUp(s.rules(turn, s.enough), gone))
 }
 
 // Clear takes everybody out.
 func (s Semaphore) Clear(*Turn) Semaphore { return s.of(s.clear()) }
 
 // Advance takes out whoever's lease has ended, and serves those who wait.
-func (s Semaphore) Advance(turn *Turn) Semaphore { return s.of(s.advance(turn, s.enough)) }
+func (s Semaphore) Advance(turn *Turn) Semaphore {
+	return s.of(s.advance(s.rules(turn, s.enough)))
+}
+
+// Strip takes out whoever's lease has ended and does nothing else: it is for readers.
+func (s Semaphore) Strip(ended func(owner string) bool) Semaphore { return s.of(s.strip(ended)) }
 
 // of returns the semaphore of q: one that is empty has no limit.
 func (s Semaphore) of(q queue) Semaphore {

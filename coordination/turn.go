@@ -15,23 +15,36 @@ type Turn struct {
 	// Floor is, for a record that is made from nothing, the revision that the store had
 	// reached when there was none; otherwise it does not matter.
 	//
-	// A record's counter grows by at most one with each writing, and so does the store's
-	// revision, by one at least. So no token of a record that was there before, and is
-	// gone, is greater than its Floor.
+	// A record's counter grows by at most one in a transition, and the store's revision by
+	// at least one with the writing of it. So no token's counter is greater than the
+	// revision at which it was written, and none of a record that was there before, and is
+	// gone, is greater than Floor.
 	Floor uint64
 
 	// Ended reports whether an owner's lease has ended.
 	Ended func(owner string) bool
 }
 
-// living returns those of all whose owners' leases have not ended; all itself if that is
-// everybody.
-func living[T any](turn *Turn, all []T, owner func(*T) string) []T {
-	dead := func(one T) bool { return turn.Ended(owner(&one)) }
-	if !slices.ContainsFunc(all, dead) {
+// without returns those of all that are not out; all itself if that is everybody.
+func without[T any](all []T, out func(*T) bool) []T {
+	first := 0
+	for first < len(all) && !out(&all[first]) {
+		first++
+	}
+	if first == len(all) {
 		return all
 	}
-	return slices.DeleteFunc(slices.Clone(all), dead)
+	rest := make([]T, first, len(all)-1)
+	copy(rest, all)
+	for i := first + 1; i < len(all); i++ {
+		if !out(&all[i]) {
+			rest = append(rest, all[i])
+		}
+	}
+	if len(rest) == 0 {
+		return nil
+	}
+	return rest
 }
 
 // Party is who uses an object: one of the users of one lease.
@@ -40,6 +53,9 @@ type Party struct {
 	// Holder tells several users of one lease apart. It may be "".
 	Holder string `json:"holder,omitempty"`
 }
+
+// maxOwner is the greatest length of an owner, in bytes.
+const maxOwner = 64
 
 // MaxHolder is the greatest length of a Holder, in characters.
 const MaxHolder = 64
@@ -56,6 +72,9 @@ type Ticket struct {
 const (
 	// MaxWaiters is how many may wait at one object.
 	MaxWaiters = 1000
+	// MaxVoters is how many may vote on one proposal: what they say, with reasons, has room
+	// in one record.
+	MaxVoters = 500
 	// MaxRecord is the size of an encoded record in bytes.
 	MaxRecord = 256 << 10
 	// MaxValue is the size of a candidate's or a proposal's value in bytes.

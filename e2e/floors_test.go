@@ -34,6 +34,8 @@ var floors = []struct{ pkg, banned, why string }{
 	{"bus/server", "github.com/nats-io/nats-server", "the server of requests is a client of NATS"},
 	{"bus/server", "go.uber.org/fx", "only modules and cmd know fx"},
 	{"bus/server", "MODULE/bus/client", "a server does not ask itself"},
+	{"bus/bustest", "go.uber.org/fx", "users' tests must not carry a framework"},
+	{"bus/bustest", "MODULE/modules", "users' tests need no wiring"},
 	{"coordination/...", "", "coordination is standard library only"},
 	{"coordination/...", "MODULE/bus", "coordination does not know the bus"},
 	{"coordination/...", "MODULE/modules", "nothing below modules is wired"},

@@ -22,7 +22,7 @@
 //   - Permissions: every client may do everything, also what `roost serve` forbids.
 //   - That what was written survives a crash of the machine.
 //   - That many leases which lose their connections at once end within their grace:
-//     ten or more that are a third of all are held back for a further TTL, as by any
+//     ten or more that are over 30 % of all are held back for a further TTL, as by any
 //     registry. EndLease ends a lease nonetheless.
 //
 // # Concurrency

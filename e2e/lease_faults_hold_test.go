@@ -134,3 +134,41 @@ func TestProgramsThatAreKilledAreGoneWithinTheirGrace(t *testing.T) {
 	f.unharmed(t)
 	f.work(t)
 }
+
+// TestWhoFallsSilentIsGoneWithinItsTTL cuts one of twenty off, in silence. L1, L2.
+//
+// The promise is its TTL and 250 ms from the last keepalive that was received. The upper
+// bound here leaves a busy machine more; the lower one is exact, and what the program itself
+// knows.
+func TestWhoFallsSilentIsGoneWithinItsTTL(t *testing.T) {
+	t.Parallel()
+	n := singleNode(t, holdShare)
+	link := natstest.Through(t, n.url)
+	o := client.LeaseOptions{TTL: faultTTL}
+	silent, f := fleetAt(t, link.URL(), "silent", 1, 1, o), fleetAt(t, n.url, "program", 19, 19, o)
+	gone, ends := hearRemovals(t, n.url, "silent"), hearRemovals(t, n.url, "program")
+	before := listed(t, f.clients[0], "program")
+
+	link.Cut(t)
+	cut := time.Now()
+	end := gone.await(t, "m-0")
+	m := silent.members[0]
+	if m.Valid() {
+		t.Error("a program whose lease has ended thinks that it lives")
+	}
+	// Its last keepalive was sent before the cut, and received after it was sent.
+	until := m.Lease().Deadline()
+	t.Logf("gone %v after its deadline, %v after the cut", end.at.Sub(until), end.at.Sub(cut))
+	if end.at.Before(until) {
+		t.Errorf("its lease ended %v before it might", until.Sub(end.at))
+	}
+	if took := end.at.Sub(cut); took > faultTTL+250*time.Millisecond+endSlack {
+		t.Errorf("it was gone %v after the cut; want its TTL and at most 250ms", took)
+	}
+	if end.kind != "expired" || end.reason != "expired" {
+		t.Errorf("it was %s, %s; want expired, expired", end.kind, end.reason)
+	}
+	ends.none(t)
+	f.unharmed(t)
+	same(t, f.clients[0], "program", before)
+}

@@ -69,7 +69,7 @@ func onLinks(do func(l *natstest.Proxy, tb testing.TB)) func(*testing.T, *server
 }
 
 // TestNoLiveLeaseEndsWhateverHappensToTheKeeper has something happen to the keeper of three
-// nodes on one NATS server, and to a client at the same time. L1, L3, R4.
+// nodes on one NATS server, and to a client at the same time. L1, L3, R3, R4.
 func TestNoLiveLeaseEndsWhateverHappensToTheKeeper(t *testing.T) {
 	t.Parallel()
 	faults := keeperFaults()
@@ -127,6 +127,11 @@ func passesOn(t *testing.T, nodes []*serverProcess, url string, f keeperFault) {
 	// The next keeper serves within twice Validity, and its clocks run longer by one.
 	if took := end.at.Sub(died); took > faultTTL+3*keeper.Validity+endSlack {
 		t.Errorf("the dead one's lease ended after %v", took)
+	}
+	for range 10 { // any node answers
+		if all := listed(t, living.clients[0], "dead"); len(all) != 0 {
+			t.Errorf("after the end of its lease %v is still listed", all)
+		}
 	}
 	late := hearAnswers(t, url, first.Keeper.Term)
 	f.mend(t, stricken)

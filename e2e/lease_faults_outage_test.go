@@ -59,12 +59,14 @@ func TestAnOutageOfNATSEndsNoLease(t *testing.T) {
 	nodesOn(t, 1, []string{url})
 	l := lookOut(t, connect(t, url, nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond)))
 	f := fleetAt(t, url, "many", manyClients, programs, client.LeaseOptions{TTL: ttl})
-	ends := hearRemovals(t, url, "many")
+	dead := fleetAt(t, url, "dead", 1, 1, client.LeaseOptions{TTL: ttl})
+	ends, gone := hearRemovals(t, url, "many"), hearRemovals(t, url, "dead")
 	f.valid(t)
 	before := listed(t, f.clients[0], "many")
 	granted, registered := f.sent.grants.Load(), f.sent.registers.Load()
 
 	srv.Stop()
+	dead.die()
 	noSooner(10 * ttl)
 	for _, m := range f.members {
 		if m.Valid() {
@@ -101,6 +103,7 @@ func TestAnOutageOfNATSEndsNoLease(t *testing.T) {
 		t.Errorf("%d registers were sent by %d programs", n, programs)
 	}
 	f.work(t)
+	gone.await(t, "m-0") // who did not outlive it
 	f.unharmed(t)
 	ends.none(t)
 	l.verdict(t)

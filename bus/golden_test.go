@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -68,7 +69,7 @@ func messages(t *testing.T) map[string]any {
 		Owner: r.Owner, Name: "payments-7f9c", TTLMs: 15_000, RemainingMs: 11_250, State: "live", Registrations: 3,
 		GrantedAt: bus.Instant(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)),
 	}
-	return map[string]any{
+	all := map[string]any{
 		"request_register": bus.RegisterRequest{Content: content, Guard: bus.GuardOf(lease, backend.IfAbsent())},
 		"request_lookup":   bus.LookupRequest{Freshness: freshness, WaitMs: ptr(int64(30_000))},
 		"request_update": bus.UpdateRequest{
@@ -159,6 +160,8 @@ func messages(t *testing.T) map[string]any {
 			Tasks:      []bus.Task{{Name: "feed", State: "running", Restarts: 1, Error: "nats: connection closed"}},
 		},
 	}
+	maps.Copy(all, objectMessages())
+	return all
 }
 
 func TestEveryMessageIsWrittenAsItsGoldenFileSaysAndReadBackEqual(t *testing.T) {

@@ -44,9 +44,12 @@ func (s Subjects) parseOwner(room, subject string) (string, error) {
 }
 
 // ValidateOwner checks the form of an owner's public name: 26 characters of a-z 2-7.
-func ValidateOwner(owner string) error {
+func ValidateOwner(owner string) error { return validateOwner("owner", owner) }
+
+// validateOwner is ValidateOwner for the owner in a field of another name.
+func validateOwner(field, owner string) error {
 	if len(owner) != ownerLength || strings.Trim(owner, ownerAlphabet) != "" {
-		return backend.Invalid("owner", "%.40q must be %d characters of a-z 2-7", owner, ownerLength)
+		return backend.Invalid(field, "%.40q must be %d characters of a-z 2-7", owner, ownerLength)
 	}
 	return nil
 }

@@ -106,7 +106,10 @@ func (s Subjects) Beacon() string { return s.prefix + ".beacon" }
 
 // Requests returns the subjects that nobody but a server may subscribe to.
 func (s Subjects) Requests() []string {
-	rooms := []string{"registry", "lease", "admin", "election", "lock", "semaphore", "barrier", "counter", "proposal"}
+	rooms := []string{"registry", "lease", "admin"}
+	for _, kind := range Kinds() {
+		rooms = append(rooms, string(kind))
+	}
 	for i, room := range rooms {
 		rooms[i] = s.prefix + "." + room + ".>"
 	}

@@ -74,7 +74,13 @@ func checkMembers(d *jsontext.Decoder, path string) error {
 }
 
 // mayBeEmpty reports whether an empty text says something else than nothing.
-func mayBeEmpty(name string) bool { return name != "lease" && name != "consistency" }
+func mayBeEmpty(name string) bool {
+	switch name {
+	case "lease", "consistency", "mode", "to", "id":
+		return false
+	}
+	return true
+}
 
 func checkOperations(d *jsontext.Decoder) error {
 	if _, err := d.ReadToken(); err != nil {

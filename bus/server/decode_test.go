@@ -38,6 +38,21 @@ func requests() map[string]func() any {
 		"lease_get":        func() any { return new(bus.LeaseRequest) },
 		"lease_list":       func() any { return new(bus.LeasesRequest) },
 		"admin_revoke":     func() any { return new(bus.AdminRevokeRequest) },
+		"campaign":         func() any { return new(bus.CampaignRequest) },
+		"resign":           func() any { return new(bus.ResignRequest) },
+		"transfer":         func() any { return new(bus.TransferRequest) },
+		"lock":             func() any { return new(bus.LockRequest) },
+		"release":          func() any { return new(bus.ReleaseRequest) },
+		"semaphore":        func() any { return new(bus.SemaphoreRequest) },
+		"arrive":           func() any { return new(bus.ArriveRequest) },
+		"add":              func() any { return new(bus.AddRequest) },
+		"propose":          func() any { return new(bus.ProposeRequest) },
+		"propose_service":  func() any { return new(bus.ProposeRequest) },
+		"vote":             func() any { return new(bus.VoteRequest) },
+		"object":           func() any { return new(bus.ObjectRequest) },
+		"proposal":         func() any { return new(bus.ProposalRequest) },
+		"objects":          func() any { return new(bus.ObjectsRequest) },
+		"admin_release":    func() any { return new(bus.AdminReleaseRequest) },
 	}
 }
 
@@ -93,7 +108,7 @@ func TestABodyThatIsNoStrictJSONObjectIsInvalid(t *testing.T) {
 			wantInvalid(t, name, body, server.Decode([]byte(body), empty()), "body")
 		}
 		wantInvalid(t, name, `{"surprise":1}`, server.Decode([]byte(`{"surprise":1}`), empty()), "surprise")
-		for body, takes := range map[string][]string{`{"since":1}`: {"list"}, `{"wait_ms":1}`: {"list", "lookup"}} {
+		for body, takes := range map[string][]string{`{"since":1}`: {"list"}, `{"wait_ms":1}`: {"list", "lookup", "campaign", "lock", "semaphore", "arrive"}} {
 			if err := server.Decode([]byte(body), empty()); slices.Contains(takes, name) {
 				if err != nil {
 					t.Errorf("%s %s: %v; want nil", name, body, err)

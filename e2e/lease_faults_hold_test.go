@@ -64,6 +64,7 @@ func TestNothingIsRemovedWhenTheLinksOfAllAreLostForLessThanTheHold(t *testing.T
 			if len(r.Problems) == 0 {
 				t.Error("the node reports no problem while leases are held back")
 			}
+			noSooner(o.TTL / 3)
 			ends.none(t)
 			lost.mend(t, link)
 			reported(t, looker, "end of the hold", func(r *bus.HealthReply) bool { return *r.Held == 0 && *r.Suspects == 0 })

@@ -109,6 +109,45 @@ func TestAnOutageOfNATSEndsNoLease(t *testing.T) {
 	l.verdict(t)
 }
 
+// TestAnOutageOfTheRegistryEndsNoLease kills all nodes, and starts another one when many
+// TTLs have passed. NATS stands, and tells whoever asks that nobody answers. L3, R4.
+func TestAnOutageOfTheRegistryEndsNoLease(t *testing.T) {
+	t.Parallel()
+	const ttl = time.Second
+	srv := natstest.Start(t, natstest.Listen)
+	url := srv.URL()
+	nodes := nodesOn(t, 2, []string{url})
+	f := fleetAt(t, url, "living", 5, 50, client.LeaseOptions{TTL: ttl})
+	ends := hearRemovals(t, url, "living")
+	f.valid(t)
+	before := listed(t, f.clients[0], "living")
+	granted := f.sent.grants.Load()
+
+	for _, n := range nodes {
+		n.signal(t, syscall.SIGKILL)
+	}
+	kept := f.sent.keepalives.Load()
+	noSooner(5 * ttl)
+	// Without anybody to wait for, only pauses keep the clients from asking all the time.
+	if beats, most := f.sent.keepalives.Load()-kept, int64(5*5*10); beats > most {
+		t.Errorf("5 clients sent %d keepalives in 5s to nobody; want at most %d", beats, most)
+	}
+	nodesOn(t, 1, []string{url})
+	f.valid(t)
+	f.work(t)
+	noSooner(2 * ttl) // what wrongly was late would come now
+	f.unharmed(t)
+	ends.none(t)
+	if n := f.sent.grants.Load() - granted; n != 0 {
+		t.Errorf("%d grants were sent; no lease had ended", n)
+	}
+	for instance, r := range listed(t, f.clients[0], "living") {
+		if was := before[instance]; r.Owner != was.Owner || r.CreatedRevision != was.CreatedRevision {
+			t.Errorf("%s is %+v; want it as it was, of another weight: %+v", instance, r, was)
+		}
+	}
+}
+
 // TestASingleNodeThatIsStoppedForTwiceTheTTLEndsNobodyWhoLives stops a whole node, with
 // NATS inside: shorter than it is entitled to be the keeper, and longer. L3, R4.
 func TestASingleNodeThatIsStoppedForTwiceTheTTLEndsNobodyWhoLives(t *testing.T) {

@@ -18,14 +18,16 @@ import (
 type Client struct {
 	options
 
-	nc       *nats.Conn // for watching
-	link     transport  // for requests; nc itself
-	line     line       // for leases; nc itself
+	nc       *nats.Conn
+	link     transport // for requests; nc itself
+	line     line      // for leases; nc itself
+	air      air       // for following; nc itself
 	owned    bool
 	subjects bus.Subjects
 	seen     seen
 	known    map[string]string // secrets of others' leases, by owner
 	leases   keeping
+	partings partings
 
 	mu     sync.Mutex
 	calls  map[*call]struct{} // under way
@@ -89,7 +91,7 @@ func open(nc *nats.Conn, o options) (*Client, error) {
 		return nil, fmt.Errorf("client: %w", err)
 	}
 	return &Client{
-		options: o, nc: nc, link: nc, line: nc, subjects: subjects,
+		options: o, nc: nc, link: nc, line: nc, air: nc, subjects: subjects,
 		leases: newKeeping(), known: known, calls: make(map[*call]struct{}),
 	}, nil
 }

@@ -31,8 +31,17 @@ const (
 // errDisconnected is why a follower waits.
 var errDisconnected = fmt.Errorf("%w: the connection to NATS is lost", backend.ErrUnavailable)
 
-// ear is what a follower hears: the events of a scope, beacons, and what becomes of the
-// connection. All but the first it tells the rule.
+// air is where a follower hears. *nats.Conn is one.
+type air interface {
+	ChanSubscribe(subject string, ch chan *nats.Msg) (*nats.Subscription, error)
+	StatusChanged(statuses ...nats.Status) chan nats.Status
+	RemoveStatusListener(ch chan nats.Status)
+	IsClosed() bool
+	IsDraining() bool
+}
+
+// ear is what a follower hears: what is published on a subject, beacons, and what becomes
+// of the connection. All but the first it tells the rule.
 type ear struct {
 	c       *Client
 	rule    *follow.Follower
@@ -52,12 +61,12 @@ type ear struct {
 
 // listen subscribes, waiting for a connection where there is none: on one that buffers
 // nothing there is no subscribing while it is away. Close the ear.
-func (c *Client) listen(ctx context.Context, scope Scope, again time.Duration, buffer int) (*ear, error) {
+func (c *Client) listen(ctx context.Context, subject string, again time.Duration, buffer int) (*ear, error) {
 	e := &ear{
 		c: c, again: again,
 		events:  make(chan *nats.Msg, buffer),
 		beacons: make(chan *nats.Msg, 16),
-		status:  c.nc.StatusChanged(nats.RECONNECTING, nats.CONNECTED, nats.CLOSED),
+		status:  c.air.StatusChanged(nats.RECONNECTING, nats.CONNECTED, nats.CLOSED),
 		timer:   time.NewTimer(jittered(again)),
 		silent:  time.NewTimer(jittered(quietTime)),
 	}
@@ -65,7 +74,7 @@ func (c *Client) listen(ctx context.Context, scope Scope, again time.Duration, b
 	for _, to := range []struct {
 		subject string
 		channel chan *nats.Msg
-	}{{c.subjects.Events(scope), e.events}, {c.subjects.Beacon(), e.beacons}} {
+	}{{subject, e.events}, {c.subjects.Beacon(), e.beacons}} {
 		if err == nil {
 			err = e.subscribe(ctx, to.subject, to.channel)
 		}
@@ -80,12 +89,12 @@ func (c *Client) listen(ctx context.Context, scope Scope, again time.Duration, b
 func (e *ear) subscribe(ctx context.Context, subject string, to chan *nats.Msg) error {
 	var pause backoff
 	for {
-		sub, err := e.c.nc.ChanSubscribe(subject, to)
+		sub, err := e.c.air.ChanSubscribe(subject, to)
 		switch {
 		case err == nil:
 			e.subs = append(e.subs, sub)
 			return nil
-		case e.c.nc.IsClosed() || e.c.nc.IsDraining():
+		case e.c.air.IsClosed() || e.c.air.IsDraining():
 			return fmt.Errorf("%w: %w", backend.ErrClosed, err)
 		case !pause.wait(ctx):
 			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
@@ -96,9 +105,9 @@ func (e *ear) subscribe(ctx context.Context, subject string, to chan *nats.Msg) 
 func (e *ear) close() {
 	e.timer.Stop()
 	e.silent.Stop()
-	e.c.nc.RemoveStatusListener(e.status)
+	e.c.air.RemoveStatusListener(e.status)
 	for _, sub := range e.subs {
-		if err := sub.Unsubscribe(); err != nil && !e.c.nc.IsClosed() {
+		if err := sub.Unsubscribe(); err != nil && !e.c.air.IsClosed() {
 			e.c.log.Warn("not unsubscribed", slog.String("subject", sub.Subject), slog.Any("err", err))
 		}
 	}
@@ -115,16 +124,25 @@ func (e *ear) discard() {
 	}
 }
 
-// next waits for something to hear. What is no event it tells the rule and returns false.
-// retry, if not nil, ends the waiting.
+// next is hear for events. It returns false for what is none.
 func (e *ear) next(ctx context.Context, retry <-chan time.Time) (Event, bool, error) {
+	m, err := e.hear(ctx, retry)
+	if m == nil || err != nil {
+		return Event{}, false, err
+	}
+	return e.event(m)
+}
+
+// hear waits for something to hear. What was not published on the subject it tells the rule
+// and returns nil. retry, if not nil, ends the waiting.
+func (e *ear) hear(ctx context.Context, retry <-chan time.Time) (*nats.Msg, error) {
 	select {
 	case <-ctx.Done():
-		return Event{}, false, context.Cause(ctx)
+		return nil, context.Cause(ctx)
 	case now, open := <-e.status:
 		switch {
 		case now == nats.CLOSED || !open:
-			return Event{}, false, backend.ErrClosed
+			return nil, backend.ErrClosed
 		case now == nats.CONNECTED:
 			e.rule.Reconnected()
 		case !e.c.connected(): // its return will be told, and makes a list
@@ -141,15 +159,25 @@ func (e *ear) next(ctx context.Context, retry <-chan time.Time) (Event, bool, er
 		}
 	case <-retry:
 	case m := <-e.events:
-		return e.event(m)
+		e.heed()
+		return m, nil
 	}
-	return Event{}, false, nil
+	return nil, nil
+}
+
+// heed tells the rule what it must know before something that was published is judged.
+func (e *ear) heed() {
+	if e.slow() {
+		e.rule.Doubt()
+	}
+	e.rule.Epoch(e.c.seen.now().epoch)
 }
 
 // waiting is next for an event that is there already.
 func (e *ear) waiting() (Event, bool, error) {
 	select {
 	case m := <-e.events:
+		e.heed()
 		return e.event(m)
 	default:
 		return Event{}, false, nil
@@ -157,10 +185,6 @@ func (e *ear) waiting() (Event, bool, error) {
 }
 
 func (e *ear) event(m *nats.Msg) (Event, bool, error) {
-	if e.slow() {
-		e.rule.Doubt()
-	}
-	e.rule.Epoch(e.c.seen.now().epoch)
 	event, err := parseEvent(e.c.subjects, m)
 	if err != nil {
 		e.c.log.Warn("event cannot be read", slog.String("subject", m.Subject), slog.Any("err", err))
@@ -209,19 +233,24 @@ func (e *ear) ask(event *Event) follow.Verdict {
 func (e *ear) list(ctx context.Context, r follow.Request, q Query) (follow.Answer, error) {
 	answer, err := e.c.pages(ctx, r.Query(q))
 	answer.Request = r
+	return answer, e.fared(ctx, r, err)
+}
+
+// fared takes in how what r asks for has fared, and returns the error that it comes back as.
+func (e *ear) fared(ctx context.Context, r follow.Request, err error) error {
 	switch {
 	case err == nil:
 		e.goOn()
-		return answer, nil
+		return nil
 	case ctx.Err() != nil:
-		return answer, context.Cause(ctx)
-	case e.c.isClosed() || e.c.nc.IsClosed():
-		return answer, backend.ErrClosed
+		return context.Cause(ctx)
+	case e.c.isClosed() || e.c.air.IsClosed():
+		return backend.ErrClosed
 	case errors.Is(err, backend.ErrCompacted):
 		e.rule.Compacted(r)
-		return answer, err
-	case errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrTooLarge):
-		return answer, err
+		return err
+	case errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrTooLarge), errors.Is(err, backend.ErrNotFound):
+		return err
 	}
 	e.rule.Failed(r)
 	e.c.log.Warn("follower waits for the registry", slog.Any("err", err))
@@ -229,7 +258,7 @@ func (e *ear) list(ctx context.Context, r follow.Request, q Query) (follow.Answe
 		err = fmt.Errorf("%w: %w", backend.ErrUnavailable, err)
 	}
 	e.wait(err)
-	return answer, err
+	return err
 }
 
 // wait says that the follower waits for the registry, because of err.

@@ -67,19 +67,36 @@ func (l *Lease) deadline() time.Time {
 // or an ErrUnavailable that the lease is uncertain. It ends a moment after Valid has turned
 // false. It costs a goroutine that ends with it: call cancel.
 func (l *Lease) Context(ctx context.Context) (_ context.Context, cancel context.CancelFunc) {
+	return l.ContextBefore(ctx, 0)
+}
+
+// ContextBefore is [Lease.Context] for work that takes a while to stop: the context ends
+// early, the time that is given, before Valid turns false unless the lease ends sooner. As
+// a lease whose connection was lost is Valid for half its grace only, that is best less than
+// half the grace and less than half the TTL; otherwise it ends with every lost connection,
+// or between keepalives.
+func (l *Lease) ContextBefore(ctx context.Context, early time.Duration) (_ context.Context, cancel context.CancelFunc) {
+	return l.until(ctx, early, nil, nil)
+}
+
+// until is ContextBefore that ends as well when over is closed, because of why.
+func (l *Lease) until(
+	ctx context.Context, early time.Duration, over <-chan struct{}, why func() error,
+) (_ context.Context, cancel context.CancelFunc) {
 	ctx, end := context.WithCancelCause(ctx)
 	go func() {
-		end(l.outlasted(ctx))
+		end(l.outlasted(ctx, early, over, why))
 	}()
 	return ctx, func() { end(context.Canceled) }
 }
 
-// outlasted returns when the lease is not Valid any more, or ctx is over, and why.
-func (l *Lease) outlasted(ctx context.Context) error {
+// outlasted returns when the lease will not be Valid any more early from now, over is
+// closed, or ctx is over, and why.
+func (l *Lease) outlasted(ctx context.Context, early time.Duration, over <-chan struct{}, why func() error) error {
 	for {
 		shaken := l.c.leases.signal()
 		deadline := l.Deadline()
-		left := time.Until(deadline)
+		left := time.Until(deadline) - early
 		if left <= 0 {
 			if err := l.Err(); err != nil {
 				return err
@@ -91,6 +108,9 @@ func (l *Lease) outlasted(ctx context.Context) error {
 		case <-timer.C:
 		case <-shaken:
 		case <-l.done:
+		case <-over:
+			timer.Stop()
+			return why()
 		case <-ctx.Done():
 			timer.Stop()
 			return context.Cause(ctx)
@@ -98,3 +118,6 @@ func (l *Lease) outlasted(ctx context.Context) error {
 		timer.Stop()
 	}
 }
+
+// ended reports whether the lease has ended, and with it all that belongs to it.
+func (l *Lease) ended() bool { return l.Err() != nil }

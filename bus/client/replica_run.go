@@ -36,7 +36,7 @@ func (r *Replica) Run(ctx context.Context) error {
 }
 
 func (r *Replica) run(ctx context.Context) error {
-	e, err := r.c.listen(ctx, r.query.Scope, r.options.again, r.options.buffer)
+	e, err := r.c.listen(ctx, r.c.subjects.Events(r.query.Scope), r.options.again, r.options.buffer)
 	if err != nil {
 		return err
 	}

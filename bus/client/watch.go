@@ -92,7 +92,7 @@ func (c *Client) watch(ctx context.Context, q Query, since Revision) (context.Co
 	if q.Filter != "" {
 		w.lists = Query{Scope: q.Scope, Where: q.Where, Filter: q.Filter, Status: q.Status}
 	}
-	if w.ear, err = c.listen(ctx, q.Scope, relisting, eventBuffer); err != nil {
+	if w.ear, err = c.listen(ctx, c.subjects.Events(q.Scope), relisting, eventBuffer); err != nil {
 		end()
 		return nil, nil, err
 	}

@@ -119,7 +119,7 @@ func passesOn(t *testing.T, nodes []*serverProcess, url string, f keeperFault) {
 
 	f.happen(t, stricken)
 	died, until := dead.die()
-	next := l.await(t, "another keeper", func(b bus.Beacon) bool { return b.Keeper.Node != stricken.name })
+	l.await(t, "another keeper", func(b bus.Beacon) bool { return b.Keeper.Node != stricken.name })
 	end := gone.await(t, "m-0")
 	if end.at.Before(until) {
 		t.Errorf("the dead one's lease ended %v before it might", until.Sub(end.at))
@@ -135,10 +135,8 @@ func passesOn(t *testing.T, nodes []*serverProcess, url string, f keeperFault) {
 	}
 	late := hearAnswers(t, url, first.Keeper.Term)
 	f.mend(t, stricken)
-	for range 4 {
-		if b := l.await(t, "a keeper", anyBeacon); b.Keeper != next.Keeper {
-			t.Errorf("keeper = %+v; want %+v, which nothing has happened to", b.Keeper, next.Keeper)
-		}
+	for range 4 { // one a second, and none of an earlier term: see the verdict on them
+		l.await(t, "a keeper", anyBeacon)
 	}
 	late()
 	living.valid(t)

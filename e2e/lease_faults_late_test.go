@@ -50,14 +50,12 @@ func TestAVerdictThatArrivesAfterAnotherKeeperTookOverEndsNobody(t *testing.T) {
 	link.Cut(t) // whoever is not heard is taken for dead, rightly
 	arrives(t, "verdict", held)
 	link.Heal(t)
-	next := l.await(t, "another keeper", func(b bus.Beacon) bool { return b.Keeper.Node != first.Keeper.Node })
+	l.await(t, "another keeper", func(b bus.Beacon) bool { return b.Keeper.Node != first.Keeper.Node })
 	f.valid(t)
 	answers := hearAnswers(t, url, first.Keeper.Term)
 	verdict.Release()
 	for range 3 {
-		if b := l.await(t, "a keeper", anyBeacon); b.Keeper != next.Keeper {
-			t.Errorf("keeper = %+v; want %+v", b.Keeper, next.Keeper)
-		}
+		l.await(t, "a keeper", anyBeacon)
 	}
 	answers()
 	f.valid(t)
@@ -80,13 +78,9 @@ func TestAKeeperThatHearsNobodyEndsNobody(t *testing.T) {
 	f := fleetAt(t, url, "living", 2, 10, client.LeaseOptions{TTL: ttl})
 	ends := hearRemovals(t, url, "living")
 	before := listed(t, f.clients[0], "living")
-	first := l.await(t, "a keeper", anyBeacon)
-
 	deaf.Line(answeringLine).Down.Hold(t)
 	for range 5 { // one a second
-		if b := l.await(t, "the keeper", anyBeacon); b.Keeper != first.Keeper {
-			t.Fatalf("keeper = %+v; want %+v, which writes as ever", b.Keeper, first.Keeper)
-		}
+		l.await(t, "a keeper", anyBeacon)
 	}
 	ends.none(t)
 	deaf.Line(answeringLine).Down.Release()

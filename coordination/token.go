@@ -58,7 +58,11 @@ func (t *Token) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// next returns the token after t, in a turn.
+// next returns the token after t, in a turn. The first of an epoch counts afresh: a record
+// that came from another store need not fit this one's revisions.
 func (t Token) next(turn *Turn) Token {
-	return Token{Epoch: max(t.Epoch, turn.Epoch), Counter: max(t.Counter, turn.Floor) + 1}
+	if turn.Epoch > t.Epoch {
+		return Token{Epoch: turn.Epoch, Counter: turn.Floor + 1}
+	}
+	return Token{Epoch: t.Epoch, Counter: max(t.Counter, turn.Floor) + 1}
 }

@@ -3,6 +3,9 @@ package coordination
 import (
 	"fmt"
 	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/roostbus/roost/backend"
 )
@@ -59,6 +62,19 @@ const maxOwner = 64
 
 // MaxHolder is the greatest length of a Holder, in characters.
 const MaxHolder = 64
+
+// Validate reports a Holder that is too long or not to be read.
+func (p Party) Validate() error {
+	switch {
+	case !utf8.ValidString(p.Holder):
+		return backend.Invalid("holder", "is not valid UTF-8")
+	case utf8.RuneCountInString(p.Holder) > MaxHolder:
+		return backend.Invalid("holder", "is longer than %d characters", MaxHolder)
+	case strings.ContainsFunc(p.Holder, unicode.IsControl):
+		return backend.Invalid("holder", "contains a control character")
+	}
+	return nil
+}
 
 // Ticket is the request that waits for what a party wants. Only the end of that very
 // request takes the party out of the queue.

@@ -88,6 +88,10 @@ type Write struct {
 	Labels
 }
 
+// ProbePrefix begins the keys that Barrier writes; the name of the node follows. No two
+// nodes that share a store have the same.
+const ProbePrefix = "probe."
+
 // MaxBatch is the greatest number of writes in one batch.
 const MaxBatch = 1000
 

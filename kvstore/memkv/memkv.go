@@ -51,7 +51,7 @@ func (f optionFunc) apply(c *config) { f(c) }
 
 // WithNode names the node whose key Barrier writes, probe.<name>. The default is "memory".
 func WithNode(name string) Option {
-	return optionFunc(func(c *config) { c.probe = "probe." + name })
+	return optionFunc(func(c *config) { c.probe = kvstore.ProbePrefix + name })
 }
 
 // WithMaxValue sets the size from which on a value is kvstore.ErrTooLarge. The default is
@@ -60,7 +60,7 @@ func WithMaxValue(size int) Option { return optionFunc(func(c *config) { c.maxVa
 
 // New returns an empty Store.
 func New(opts ...Option) *Store {
-	s := &Store{config: config{probe: "probe.memory", maxValue: 1 << 20}, feeds: map[*subscription]struct{}{}}
+	s := &Store{config: config{probe: kvstore.ProbePrefix + "memory", maxValue: 1 << 20}, feeds: map[*subscription]struct{}{}}
 	for _, o := range opts {
 		o.apply(&s.config)
 	}

@@ -64,7 +64,7 @@ func (s *Store) Barrier(ctx context.Context) (uint64, error) {
 }
 
 // probePrefix begins the keys that Barrier writes.
-const probePrefix = "probe."
+const probePrefix = kvstore.ProbePrefix
 
 // errAgain is what a resolver returns when the write may be sent again.
 var errAgain = errors.New("the key is still at the expected revision")

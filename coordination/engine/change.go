@@ -1,0 +1,319 @@
+package engine
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/coordination"
+	"github.com/roostbus/roost/kvstore"
+)
+
+// change is one transition that somebody asks for.
+type change[T any] struct {
+	name Name
+	by   backend.Write
+
+	// apply is asked again whenever it has to be decided anew. Of what it notes beside its
+	// results the last time counts.
+	apply func(T, *coordination.Turn) (T, error)
+
+	// once says that apply must not be written a second time where it is not known whether
+	// it was before. What the record says by itself of who asks it need not.
+	once bool
+
+	// loose says that it does not matter whether something that writes nothing is decided
+	// from what is newest.
+	loose bool
+}
+
+// errUnsure means that the same has to be decided again after a barrier.
+var errUnsure = errors.New("decided from what may be old")
+
+// do has c made, and returns the state that it has left or found, and whether it has
+// written.
+func (o *Objects[T]) do(ctx context.Context, c *change[T]) (s *state[T], wrote bool, err error) {
+	if err := c.name.Validate(); err != nil {
+		return nil, false, err
+	}
+	if err := c.by.Validate(); err != nil {
+		return nil, false, err
+	}
+	if ctx.Err() != nil {
+		return nil, false, unavailable(context.Cause(ctx))
+	}
+	key := o.key(c.name)
+	var mine *turn[T]
+	defer func() { o.turns.give(key, mine) }()
+	base := o.tail.Revision() // of which every state below is newer, in one life of the store
+	now, in := o.mirror.peek(key)
+	p := &plan[T]{change: c, operation: operationOf(&c.by)}
+	for {
+		write, next, err := o.decide(p, now)
+		switch {
+		case errors.Is(err, errUnsure):
+			o.turns.give(key, mine) // others need not wait for the barrier
+			mine = nil
+			if err := o.sync(ctx); err != nil {
+				return nil, false, p.failed(err)
+			}
+			now, in = o.survey(p, key)
+			continue
+		case err != nil:
+			return now, false, p.failed(err)
+		case write == nil:
+			return now, false, nil
+		case mine == nil:
+			if mine, err = o.turns.take(ctx, key); err != nil {
+				return nil, false, p.failed(err)
+			}
+			now, in = o.mirror.peek(key)
+			now = mine.newest(now, in)
+			continue
+		}
+		revision, err := o.write(ctx, write, &p.doubt)
+		if err == nil && revision <= base {
+			return nil, false, unknown(fmt.Errorf("%s was written in another life of the store", key))
+		}
+		if err == nil {
+			next.revision, next.seen = revision, time.Now()
+			mine.left, mine.in = next, in
+			return next, true, nil
+		}
+		conflict, ok := errors.AsType[*kvstore.ConflictError](err)
+		if !ok {
+			return nil, false, translate(err)
+		}
+		if now, err = o.overtaken(ctx, p, now, conflict); err != nil {
+			return nil, false, p.failed(err)
+		}
+	}
+}
+
+// plan is a change under way.
+type plan[T any] struct {
+	*change[T]
+	operation string
+	sure      bool               // now reflects everything acknowledged before the call
+	seen      uint64             // what the feed had come to then, at the least
+	in        kvstore.Generation // of seen; "" if it was not to be told
+	doubt     bool               // a write may have happened
+	conflicts int
+}
+
+// failed returns err, after which nothing has happened, unless that is not known.
+func (p *plan[T]) failed(err error) error {
+	if p.doubt && errors.Is(err, backend.ErrUnavailable) {
+		return unknown(err)
+	}
+	return err
+}
+
+// unknown returns an ErrUnknownOutcome with the text of cause.
+func unknown(cause error) error {
+	return fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, cause) //nolint:errorlint // it is not also unavailable
+}
+
+// decide returns the write that carries p out from now, and what it leaves; no write if
+// there is nothing to do.
+func (o *Objects[T]) decide(p *plan[T], now *state[T]) (*kvstore.Write, *state[T], error) {
+	epoch, err := o.epoch()
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &view{leases: o.leases, sure: p.sure}
+	id := p.by.ID.String()
+	switch {
+	case id != "" && now.operation == id && p.once:
+		return nil, nil, p.settle(nil)
+	case p.by.Owner == "" || o.leases.Lives(p.by.Owner):
+	case v.ended(p.by.Owner):
+		return nil, nil, p.settle(fmt.Errorf("owner %q: %w", p.by.Owner, backend.ErrLeaseExpired))
+	default:
+		return nil, nil, errUnsure
+	}
+	turn := &coordination.Turn{Epoch: epoch, Ended: v.ended}
+	switch {
+	case now.present:
+	case now.revision != 0: // of the marker
+		turn.Floor = now.revision
+	default:
+		turn.Floor = p.seen
+	}
+	value, err := p.apply(now.value, turn)
+	switch {
+	case v.doubt:
+		return nil, nil, errUnsure
+	case errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrTooLarge):
+		return nil, nil, err
+	case err != nil:
+		return nil, nil, p.settle(err)
+	}
+	raw, err := json.Marshal(value)
+	if err != nil {
+		return nil, nil, fmt.Errorf("encode %s: %w", o.key(p.name), err)
+	}
+	same, err := o.same(now, raw)
+	switch {
+	case err != nil:
+		return nil, nil, err
+	case same:
+		return nil, nil, p.settle(nil)
+	case len(raw) > coordination.MaxRecord && len(raw) > len(now.raw):
+		return nil, nil, p.settle(&backend.LimitError{Quota: "bytes of a record", Limit: coordination.MaxRecord})
+	case now.revision == 0 && o.kind.tokens && !o.founded(p):
+		return nil, nil, errUnsure // for its Floor
+	}
+	if p.once {
+		if err := o.suspicious(p, now, epoch); err != nil {
+			return nil, nil, p.settle(err)
+		}
+	}
+	next := (&state[T]{operation: p.operation}).with(o.kind, value, raw)
+	return &kvstore.Write{
+		Key: o.key(p.name), Value: raw, Expect: now.revision,
+		Labels: kvstore.Labels{Operation: p.operation, Reason: p.by.Reason},
+	}, next, nil
+}
+
+// settle returns err where it, or that there is nothing to do, is decided for good.
+func (p *plan[T]) settle(err error) error {
+	if p.sure || p.loose {
+		return err
+	}
+	return errUnsure
+}
+
+// suspicious returns why p, which is to happen once, may have happened.
+func (o *Objects[T]) suspicious(p *plan[T], now *state[T], epoch uint32) error {
+	switch {
+	case p.doubt && p.conflicts > 0:
+		return unknown(fmt.Errorf("%s has been written again since", o.key(p.name)))
+	case p.by.Repeated && (p.by.Epoch != backend.Epoch(epoch) || now.revision > uint64(p.by.Known)):
+		return fmt.Errorf("%w: it may have been done and superseded", backend.ErrConflict)
+	}
+	return nil
+}
+
+// same reports whether raw is what is stored.
+func (o *Objects[T]) same(now *state[T], raw []byte) (bool, error) {
+	if now.present {
+		return bytes.Equal(raw, now.raw), nil
+	}
+	var none T
+	empty, err := json.Marshal(none)
+	return bytes.Equal(raw, empty), err
+}
+
+// write makes w. An outcome that is not known is found out by making the very same write
+// again, for as long as there is time: doubt is set meanwhile, and stays so with a conflict
+// after which w may yet have happened.
+func (o *Objects[T]) write(ctx context.Context, w *kvstore.Write, doubt *bool) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for tries := 0; ; tries++ {
+		revision, err := o.store.Write(ctx, *w)
+		switch {
+		case err == nil:
+			*doubt = false
+			return revision, nil
+		case errors.Is(err, kvstore.ErrUnknownOutcome):
+			*doubt = true
+		case errors.Is(err, kvstore.ErrUnavailable) && *doubt:
+		default:
+			return 0, err
+		}
+		if sleep(ctx, tries) != nil {
+			return 0, err
+		}
+	}
+}
+
+// overtaken returns the state that made a write fail which was decided from now.
+func (o *Objects[T]) overtaken(ctx context.Context, p *plan[T], now *state[T], conflict *kvstore.ConflictError) (*state[T], error) {
+	p.sure = false
+	if p.conflicts++; p.conflicts > 1 {
+		if err := sleep(ctx, p.conflicts-2); err != nil {
+			return nil, err
+		}
+	}
+	key := o.key(p.name)
+	switch {
+	case conflict.Known && conflict.Current.Revision != 0:
+		if s, err := parse(o.kind, &conflict.Current); err == nil {
+			return s, nil
+		}
+	case conflict.Known && !now.present:
+		o.mirror.forget(key, now.revision) // the store has forgotten the marker
+	}
+	if err := o.sync(ctx); err != nil {
+		return nil, err
+	}
+	s, _ := o.survey(p, key)
+	return s, nil
+}
+
+// survey returns what is known of key, after a barrier.
+func (o *Objects[T]) survey(p *plan[T], key string) (*state[T], kvstore.Generation) {
+	at := o.tail.State()
+	p.sure, p.seen, p.in = true, at.Revision, ""
+	if at.State == kvstore.Live {
+		p.in = at.Generation
+	}
+	return o.mirror.peek(key)
+}
+
+// founded reports whether p may make a record from nothing: what the feed had come to is a
+// revision of the store that the epoch, which was read since, is that of.
+func (o *Objects[T]) founded(p *plan[T]) bool {
+	at := o.tail.State()
+	return p.sure && at.State == kvstore.Live && at.Generation == p.in
+}
+
+// patience bounds the making of one write, repeats included. Together with the least life of
+// a record and its marker it shows that a Floor is none of long ago.
+const patience = 30 * time.Second
+
+// longest is the longest pause between two tries.
+const longest = 50 * time.Millisecond
+
+// sleep pauses for a random time that grows with tries.
+func sleep(ctx context.Context, tries int) error {
+	most := min(time.Millisecond<<min(tries, 6), longest)
+	timer := time.NewTimer(time.Duration(mathrand.Int64N(int64(most)) + 1)) //nolint:gosec // no secret
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return unavailable(context.Cause(ctx))
+	}
+}
+
+// operationOf returns the id that the write of by is stored with.
+func operationOf(by *backend.Write) string {
+	if id := by.ID.String(); id != "" {
+		return id
+	}
+	return rand.Text()
+}
+
+// translate returns the error of a write that has not succeeded as one of package backend.
+func translate(err error) error {
+	for _, e := range []struct{ from, to error }{
+		{kvstore.ErrUnknownOutcome, backend.ErrUnknownOutcome},
+		{kvstore.ErrTooLarge, backend.ErrTooLarge},
+		{kvstore.ErrUnavailable, backend.ErrUnavailable},
+	} {
+		if errors.Is(err, e.from) {
+			return fmt.Errorf("%w: %w", e.to, err)
+		}
+	}
+	return err
+}

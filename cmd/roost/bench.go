@@ -25,6 +25,8 @@ type benchSettings struct {
 	Copied        int           `koanf:"copied"`
 	Subscribers   int           `koanf:"subscribers"`
 	BatchSize     int           `koanf:"batch_size"`
+	Leases        int           `koanf:"leases"`
+	Beating       int           `koanf:"lease_connections"`
 }
 
 func newBench(p *program) *cobra.Command {
@@ -33,7 +35,7 @@ func newBench(p *program) *cobra.Command {
 		Short: "Measure a registry against bare NATS in the same run",
 		Long: "Measures a registry against bare NATS on the same server, in rounds in turn. Without --server it\n" +
 			"starts a registry of its own, in a process and a directory of its own. One at --server must let\n" +
-			"its clients use JetStream (--trusted-clients) for P3, P4, P6 and P11, and is cleared up afterwards.\n\n" +
+			"its clients use JetStream (--trusted-clients) for P3, P4, P6, P7, P8, P11 and P14b, and is cleared up afterwards.\n\n" +
 			"Only ratios of one run mean anything on a machine that does other work besides.",
 		Example: "  roost bench\n" +
 			"  roost bench --only P1,P3 --duration 3s --rounds 7\n" +
@@ -62,7 +64,9 @@ func newBench(p *program) *cobra.Command {
 	fs.Int("copied", d.Copied, "registrations that are there for P5 and P11 to copy")
 	fs.Int("subscribers", d.Subscribers, "that P6 has at most")
 	fs.Int("batch-size", d.BatchSize, "operations in one batch")
-	cmd.AddCommand(newBenchResponder(p))
+	fs.Int("leases", d.Leases, "that live in P8; P14b has a tenth of them end together")
+	fs.Int("lease-connections", d.Beating, "that P8 keeps them alive over at most")
+	cmd.AddCommand(newBenchResponder(p), newBenchBare(p), newBenchVictim(p))
 	return cmd
 }
 
@@ -90,10 +94,60 @@ func newBenchResponder(p *program) *cobra.Command {
 	return cmd
 }
 
+// newBenchBare is a bare NATS server that bench compares with.
+func newBenchBare(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "bare", Hidden: true, Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s struct {
+				connection `koanf:",squash"`
+				Size       int `koanf:"size"`
+			}
+			if err := p.settings(cmd, &s); err != nil {
+				return err
+			}
+			return bench.Bare(cmd.Context(), s.Prefix, s.Size, os.Stdin, p.stdout)
+		},
+	}
+	connectionFlags(cmd)
+	cmd.Flags().Int("size", 0, "of an answer")
+	return cmd
+}
+
+// newBenchVictim is a process that bench kills or stops.
+func newBenchVictim(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "victim", Hidden: true, Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s struct {
+				connection `koanf:",squash"`
+				Key        string        `koanf:"key"`
+				TTL        time.Duration `koanf:"ttl"`
+				Grace      time.Duration `koanf:"grace"`
+			}
+			if err := p.settings(cmd, &s); err != nil {
+				return err
+			}
+			url, auth, err := s.resolve(p.environ)
+			if err != nil {
+				return err
+			}
+			d := bench.Doomed{URL: url, Options: auth, Prefix: s.Prefix, Key: s.Key, TTL: s.TTL, Grace: s.Grace}
+			return bench.Victim(cmd.Context(), d, os.Stdin, p.stdout)
+		},
+	}
+	connectionFlags(cmd)
+	cmd.Flags().String("key", "", "to register; none holds only a connection")
+	cmd.Flags().Duration("ttl", 0, "of its lease")
+	cmd.Flags().Duration("grace", 0, "of its lease")
+	return cmd
+}
+
 func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	c := bench.DefaultConfig()
 	c.Only, c.Duration, c.Rounds, c.Connections = s.Only, s.Duration, s.Rounds, s.Connections
 	c.Registrations, c.Copied, c.Subscribers = s.Registrations, s.Copied, s.Subscribers
+	c.Leases, c.Beating = s.Leases, s.Beating
 	c.BatchSize, c.Prefix, c.Timeout, c.Version = s.BatchSize, s.Prefix, s.Timeout, p.version
 	if err := c.Validate(); err != nil {
 		return &usageError{err: err}
@@ -103,11 +157,13 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 		return fmt.Errorf("bench: %w", err)
 	}
 	c.Program.Environ, c.Program.Responder = p.environ, []string{"bench", "responder"}
+	c.Program.Bare, c.Program.Victim = []string{"bench", "bare"}, []string{"bench", "victim"}
 	if s.Server != "" || s.Context != "" {
 		if c.Server, c.Options, err = s.resolve(p.environ); err != nil {
 			return err
 		}
 		c.Program.Responder = append(c.Program.Responder, s.credentials()...)
+		c.Program.Victim = append(c.Program.Victim, s.credentials()...)
 	}
 	if terminalWidth(p.stderr) > 0 && !s.Quiet {
 		c.Progress = func(what string) { fmt.Fprintf(p.stderr, "\r\x1b[K%s", what) } //nolint:errcheck // it is gone in a moment anyway

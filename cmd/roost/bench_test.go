@@ -28,12 +28,12 @@ func benched(t *testing.T, args ...string) string {
 
 var short = []string{
 	"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20",
-	"--copied", "1000", "--subscribers", "20",
+	"--copied", "1000", "--subscribers", "20", "--leases", "500", "--lease-connections", "20",
 }
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()
-	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 3, "P6": 3, "P11": 3}
+	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 3, "P6": 3, "P7": 4, "P8": 3, "P11": 3, "P14": 2, "P14b": 3}
 	args := append(slices.Clone(short), "--json")
 	if testing.Short() { // the others fill two cores for a while, which other tests wait for
 		t.Log("-short: P1 only")
@@ -96,7 +96,7 @@ func TestBenchOfARunningRegistryLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	node := serve(t, "--store-dir", t.TempDir(), "--trusted-clients")
 	must(t, node.url, "register", "orders/i-1", "--permanent")
-	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3,P5,P6,P11")...)
+	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3,P5,P6,P7,P8,P11,P14")...)
 	if got := strings.TrimSpace(must(t, node.url, "count", "--all-namespaces", "--json")); got != `{"count":1}` {
 		t.Errorf("count afterwards = %s; want what was there before", got)
 	}
@@ -133,8 +133,9 @@ func TestBenchThatCannotUseJetStreamSaysWhatToDo(t *testing.T) {
 
 func TestBenchRefusesAWrongSetting(t *testing.T) {
 	t.Parallel()
-	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0", "--copied", "10", "--subscribers", "0")
-	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers"} {
+	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0", "--copied", "10", "--subscribers", "0",
+		"--leases", "0", "--lease-connections", "0")
+	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers", "leases", "lease_connections"} {
 		if code != 2 || !strings.Contains(said, mistake) {
 			t.Errorf("roost bench = %d, saying %q; want 2 and a word about %s", code, said, mistake)
 		}

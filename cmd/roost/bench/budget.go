@@ -12,6 +12,12 @@ type Budget struct {
 	P99  float64 `json:"p99,omitempty"`  // at most so much of its 99th percentile
 	// P50Us is what the median latency may be at most, whatever the baseline's is.
 	P50Us float64 `json:"p50_us,omitempty"`
+	P99Us float64 `json:"p99_us,omitempty"` // the same of the 99th percentile
+	// CPU is how much CPU time of the server a unit may cost, as a share of what it costs
+	// the baseline's responder.
+	CPU float64 `json:"cpu,omitempty"`
+	// Cores is how much of a core the server may use.
+	Cores float64 `json:"cores,omitempty"`
 	// NoAllocations says that a unit must cost this process none.
 	NoAllocations bool `json:"no_allocations,omitempty"`
 }
@@ -25,6 +31,7 @@ func (c *CaseReport) within() bool {
 	b := c.Budget
 	within := func(got, limit float64) bool { return limit == 0 || got <= limit }
 	return c.RateRatio >= b.Rate && within(c.P50Ratio, b.P50) && within(c.P99Ratio, b.P99) && within(c.Roost.P50Us, b.P50Us) &&
+		within(c.Roost.P99Us, b.P99Us) && within(c.CPURatio, b.CPU) && within(c.Cores, b.Cores) &&
 		(!b.NoAllocations || c.Roost.Allocations < few)
 }
 
@@ -39,6 +46,16 @@ func most(limit float64, unit string) string {
 // p50 shows what b says of the median latency.
 func (b *Budget) p50() string {
 	return strings.TrimSpace(most(b.P50, "") + " " + most(b.P50Us, " µs"))
+}
+
+// p99 shows what b says of the 99th percentile.
+func (b *Budget) p99() string {
+	return strings.TrimSpace(most(b.P99, "") + " " + most(b.P99Us, " µs"))
+}
+
+// cpu shows what b says of the server's CPU time.
+func (b *Budget) cpu() string {
+	return strings.TrimSpace(most(b.CPU, " of the baseline") + " " + most(b.Cores, " core"))
 }
 
 // allocations shows what b says of allocations.

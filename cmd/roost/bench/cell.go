@@ -14,6 +14,8 @@ type Cell struct {
 	// JetStream says that the baseline uses it. A registry that is started for such a
 	// cell trusts its clients; for any other it restricts them, as it does in production.
 	JetStream bool
+	// Serve are more arguments of a registry that is started for the cell.
+	Serve []string
 	// Shares names the world that the cell shares with its neighbours of that name; ""
 	// stands for one of its own.
 	Shares  string
@@ -24,9 +26,12 @@ type Cell struct {
 type Case struct {
 	What     string // it is about, where the cells' cases differ in more than InFlight
 	InFlight int    // operations at once
+	Cold     bool   // it is slow, and gains nothing from being warm
 	Roost    Side
 	Bare     Side
 	Budget   Budget
+	// Responder is the process whose CPU time counts as the responder's; 0: the run's own.
+	Responder int
 }
 
 // Side is what one side of a case does.
@@ -44,7 +49,10 @@ type Side struct {
 
 // cells returns everything that can be measured, in the order in which it is.
 func cells() []Cell {
-	return []Cell{lookupCell(), listCell(), registerCell(), bulkCell(), copyCell(), readAllCell(), eventCell()}
+	return []Cell{
+		lookupCell(), listCell(), registerCell(), bulkCell(), copyCell(), readAllCell(), eventCell(),
+		keepaliveCell(), crowdedCell(), killedCell(), silentCell(),
+	}
 }
 
 // IDs returns the ids of all cells.

@@ -22,6 +22,8 @@ type Config struct {
 	Copied        int // registrations of which copies are made
 	Subscribers   int // to changes, at most
 	BatchSize     int // operations in one batch
+	Leases        int // that live at a time, at most
+	Beating       int // connections that leases are kept alive over, at most
 
 	// Server is where a registry is. With "" one is started.
 	Server string
@@ -32,8 +34,8 @@ type Config struct {
 	// Timeout bounds one request.
 	Timeout time.Duration
 
-	// Program starts this program again: as a registry with the arguments "serve …", as
-	// the other end of the baselines with Responder.
+	// Program starts this program again: as a registry with the arguments "serve …", and
+	// as what Respond, Bare and Victim are.
 	Program Program
 	// Version is that of the program.
 	Version string
@@ -43,15 +45,16 @@ type Config struct {
 
 // Program says how to start this program again.
 type Program struct {
-	Path      string
-	Environ   []string
-	Responder []string // arguments
+	Path    string
+	Environ []string
+	// Arguments to be what [Respond], [Bare] and [Victim] are.
+	Responder, Bare, Victim []string
 }
 
 // DefaultConfig returns what the command line begins with.
 func DefaultConfig() Config {
 	return Config{
-		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Subscribers: 1000, BatchSize: 250,
+		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000,
 		Prefix: bus.DefaultPrefix, Timeout: 10 * time.Second,
 	}
 }
@@ -88,6 +91,12 @@ func (c *Config) Validate() error {
 	}
 	if c.BatchSize < 1 || c.BatchSize > 1000 {
 		wrong("batch_size %d: must be 1 to 1000", c.BatchSize)
+	}
+	if c.Leases < manyBeats {
+		wrong("leases %d: must be at least %d", c.Leases, manyBeats)
+	}
+	if c.Beating < 1 || c.Beating > maxSubscribers {
+		wrong("lease_connections %d: must be 1 to %d", c.Beating, maxSubscribers)
 	}
 	if c.Timeout <= 0 {
 		wrong("timeout %v: must be positive", c.Timeout)

@@ -11,3 +11,6 @@ import (
 func interrupt(p *os.Process) {
 	_ = p.Signal(syscall.SIGTERM) // fails only if it has stopped
 }
+
+// suspend stops a process without ending it.
+func suspend(p *os.Process) error { return p.Signal(syscall.SIGSTOP) }

@@ -137,7 +137,7 @@ func readBytes(ctx context.Context, kv jetstream.KeyValue, c *crowd) (int, error
 			n++
 		}
 		return nil
-	})
+	}, jetstream.IgnoreDeletes())
 	return once(err, c.complete(n))
 }
 
@@ -157,15 +157,17 @@ func readDecoded(ctx context.Context, kv jetstream.KeyValue, c *crowd) (int, err
 		}
 		kept = append(kept, &found)
 		return nil
-	})
+	}, jetstream.IgnoreDeletes())
 	return once(err, c.complete(n), checkKept(kept))
 }
 
 // readAll yields what keys selects of a bucket, as it is now, and returns how long that
 // took.
-func readAll(ctx context.Context, kv jetstream.KeyValue, keys string, yield func(jetstream.KeyValueEntry) error) (took time.Duration, err error) {
+func readAll(ctx context.Context, kv jetstream.KeyValue, keys string, yield func(jetstream.KeyValueEntry) error,
+	opts ...jetstream.WatchOpt,
+) (took time.Duration, err error) {
 	begun := time.Now()
-	watcher, err := kv.Watch(ctx, keys, jetstream.IgnoreDeletes())
+	watcher, err := kv.Watch(ctx, keys, opts...)
 	if err != nil {
 		return 0, err
 	}
@@ -214,7 +216,7 @@ func (w *World) reads(kv jetstream.KeyValue, c *crowd) Side {
 		took, err := readAll(ctx, kv, keys, func(e jetstream.KeyValueEntry) error {
 			got.add(backend.Revision(e.Revision()))
 			return nil
-		})
+		}, jetstream.IgnoreDeletes())
 		n, err := once(err, got.is(want))
 		return n, []time.Duration{took}, err
 	}}

@@ -41,7 +41,7 @@ func (c *CellReport) print(b *strings.Builder) {
 		row(t, k.What, fmt.Sprint(k.InFlight), rate(k.Roost.PerSecond), rate(k.Bare.PerSecond),
 			fmt.Sprintf("%.2f", k.RateRatio), span(k.RateRatios), least(k.Budget.Rate),
 			show(k.Roost.P50Us), show(k.Bare.P50Us), fmt.Sprintf("%.2f", k.P50Ratio), k.Budget.p50(),
-			show(k.Roost.P99Us), show(k.Bare.P99Us), fmt.Sprintf("%.2f", k.P99Ratio), most(k.Budget.P99, ""),
+			show(k.Roost.P99Us), show(k.Bare.P99Us), fmt.Sprintf("%.2f", k.P99Ratio), k.Budget.p99(),
 			fmt.Sprint(k.Roost.Failed), fmt.Sprint(k.Bare.Failed), verdict(k.Met))
 	}
 	_ = t.Flush() // a strings.Builder takes everything
@@ -57,6 +57,10 @@ func (c *CellReport) print(b *strings.Builder) {
 	_ = t.Flush()
 	for i := range c.Cases {
 		k := &c.Cases[i]
+		if limit := k.Budget.cpu(); limit != "" {
+			fmt.Fprintf(b, "\n    %s: the server used %.3f core, %.2f of what the baseline's responder did; budget %s\n",
+				k.name(), k.Cores, k.CPURatio, limit)
+		}
 		complain(b, k, "roost", &k.Roost)
 		complain(b, k, "bare", &k.Bare)
 	}

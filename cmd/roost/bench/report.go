@@ -26,6 +26,8 @@ type Settings struct {
 	Registrations int    `json:"registrations"`
 	Copied        int    `json:"copied"`
 	Subscribers   int    `json:"subscribers"`
+	Leases        int    `json:"leases"`
+	Beating       int    `json:"lease_connections"`
 	BatchSize     int    `json:"batch_size"`
 }
 
@@ -49,8 +51,12 @@ type CaseReport struct {
 	RateRatios []float64 `json:"rate_ratios"`
 	P50Ratio   float64   `json:"p50_ratio"`
 	P99Ratio   float64   `json:"p99_ratio"`
-	Budget     Budget    `json:"budget,omitzero"`
-	Met        *bool     `json:"met,omitempty"` // none without a budget
+	// CPURatio is the server's CPU time for a unit as a share of what the baseline's
+	// responder needs, and Cores how much of a core the server used; 0 where not known.
+	CPURatio float64 `json:"cpu_ratio,omitempty"`
+	Cores    float64 `json:"cores,omitempty"`
+	Budget   Budget  `json:"budget,omitzero"`
+	Met      *bool   `json:"met,omitempty"` // none without a budget
 }
 
 // SideReport is what one side came to, medians over the rounds.
@@ -126,6 +132,9 @@ func (m *measurement) caseReport(k *Case, rounds []round) CaseReport {
 		RateRatio: medianFloat(rates), RateRatios: rates, P50Ratio: medianFloat(p50s), P99Ratio: medianFloat(p99s),
 		Budget: k.Budget,
 	}
+	server := c.Roost.CPUUs[processNames[serverProcess]]
+	c.CPURatio = ratio(server, c.Bare.CPUUs[processNames[responderProcess]])
+	c.Cores = server * c.Roost.PerSecond / microseconds(time.Second)
 	if k.Budget != (Budget{}) {
 		met := c.Roost.Failed == 0 && c.within()
 		c.Met = &met

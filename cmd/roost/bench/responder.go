@@ -44,15 +44,7 @@ func Respond(ctx context.Context, url, subject string, opts []nats.Option, in io
 	if _, err := fmt.Fprintln(out, ready); err != nil {
 		return err
 	}
-	ended := make(chan struct{})
-	go func() { // ends with the process at the latest: a read cannot be called off
-		_, _ = io.Copy(io.Discard, in)
-		close(ended)
-	}()
-	select {
-	case <-ended:
-	case <-ctx.Done():
-	}
+	untilEnd(ctx, in)
 	return nil
 }
 

@@ -43,7 +43,14 @@ func neighbours(cells []Cell) (groups [][]Cell) {
 // before it have left behind.
 func runGroup(ctx context.Context, c *Config, cells []Cell, report *Report) (err error) {
 	c.Progress(cells[0].ID + ": setting up")
-	w, err := open(ctx, c, slices.ContainsFunc(cells, func(cell Cell) bool { return cell.JetStream }))
+	var serve []string
+	for _, cell := range cells {
+		serve = append(serve, cell.Serve...)
+		if cell.JetStream {
+			serve = append(serve, "--trusted-clients")
+		}
+	}
+	w, err := open(ctx, c, serve)
 	if err != nil {
 		return fmt.Errorf("%s: %w", cells[0].ID, err)
 	}
@@ -95,6 +102,9 @@ func (m *measurement) run(ctx context.Context) error {
 	for i := range m.cases {
 		m.c.Progress(m.cell.ID + ": warming up")
 		k := &m.cases[i]
+		if k.Cold {
+			continue
+		}
 		for _, side := range []Side{k.Roost, k.Bare} {
 			if _, err := m.side(ctx, side, k.InFlight, m.c.Duration/warmUp); err != nil {
 				return err
@@ -117,6 +127,11 @@ func (m *measurement) run(ctx context.Context) error {
 
 // round drives both sides of k one after the other, the baseline first if so asked.
 func (m *measurement) round(ctx context.Context, k *Case, bareFirst bool) (both round, err error) {
+	if k.Responder != 0 {
+		own := m.w.pids[responderProcess]
+		m.w.pids[responderProcess] = k.Responder
+		defer func() { m.w.pids[responderProcess] = own }()
+	}
 	order := []func() error{
 		func() (err error) { both.roost, err = m.side(ctx, k.Roost, k.InFlight, m.c.Duration); return err },
 		func() (err error) { both.bare, err = m.side(ctx, k.Bare, k.InFlight, m.c.Duration); return err },

@@ -36,8 +36,9 @@ type World struct {
 	shared    *crowd // nil until a cell needs it
 }
 
-// open starts what c asks for and connects to it. trusted is about a registry that it starts.
-func open(ctx context.Context, c *Config, trusted bool) (w *World, err error) {
+// open starts what c asks for and connects to it. serve are more arguments of a registry
+// that it starts.
+func open(ctx context.Context, c *Config, serve []string) (w *World, err error) {
 	w = &World{c: c, scratch: "bench-" + strings.ToLower(rand.Text()[:10])}
 	defer func() {
 		if err != nil {
@@ -48,7 +49,7 @@ func open(ctx context.Context, c *Config, trusted bool) (w *World, err error) {
 		return w, err
 	}
 	if w.url = c.Server; w.url == "" {
-		if w.url, err = w.serve(ctx, trusted); err != nil {
+		if w.url, err = w.serve(ctx, serve); err != nil {
 			return w, err
 		}
 	}
@@ -68,22 +69,26 @@ func open(ctx context.Context, c *Config, trusted bool) (w *World, err error) {
 }
 
 // connect makes a connection to where the registry is.
-func (w *World) connect() (*nats.Conn, error) {
-	nc, err := nats.Connect(w.url, append(w.c.Options, nats.Name("roost bench"), nats.NoReconnect())...)
+func (w *World) connect() (*nats.Conn, error) { return w.connectTo(w.url) }
+
+func (w *World) connectTo(url string) (*nats.Conn, error) {
+	nc, err := nats.Connect(url, append(w.c.Options, nats.Name("roost bench"), nats.NoReconnect())...)
 	if err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", w.url, err)
+		return nil, fmt.Errorf("connect to %s: %w", url, err)
 	}
 	return nc, nil
 }
 
-// serve starts a registry. The registry's own connections are restricted also where its
+// serve starts a registry with more arguments. The registry's own connections are restricted also where its
 // clients are trusted.
-func (w *World) serve(ctx context.Context, trusted bool) (url string, err error) {
+func (w *World) serve(ctx context.Context, more []string) (url string, err error) {
 	if w.dir, err = os.MkdirTemp("", "roost-bench-"); err != nil {
 		return "", err
 	}
-	w.started, url, err = w.c.Program.start(ctx, "serve", "--listen", "127.0.0.1:0", "--store-dir", w.dir,
-		"--prefix", w.c.Prefix, fmt.Sprintf("--trusted-clients=%t", trusted), "--log-level", "error")
+	w.started, url, err = w.c.Program.start(ctx, append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--store-dir", w.dir,
+		"--prefix", w.c.Prefix, "--log-level", "error",
+	}, more...)...)
 	if err != nil {
 		return "", err
 	}

@@ -1,0 +1,84 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/backend"
+)
+
+// killedCell is P14.
+func killedCell() Cell {
+	return Cell{
+		ID: "P14", Unit: "kills",
+		About: "from the kill -9 of a process that holds a lease with a registration to the event that this is gone, at a subscriber; " +
+			"with that grace (the next leader is no part of it: there are no elections yet)",
+		Baseline: "from the kill -9 of a process with a connection to a bare NATS server to that server's word that the connection was closed, " +
+			"passed on to a subscriber by a connection in the server's process; and as much grace, added",
+		Prepare: prepareKilled,
+	}
+}
+
+// killedGrace is the grace of those who have one.
+const killedGrace = 200 * time.Millisecond
+
+func prepareKilled(ctx context.Context, w *World) ([]Case, error) {
+	w.cleanups = append(w.cleanups, w.removeAll)
+	events, err := w.mourn(w.url, w.subjects.Events(backend.Scope{Namespace: w.scratch}), expired)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := w.bare(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	closed, err := w.mourn(bare.url, closedSubject+"*", func(*nats.Msg) bool { return true })
+	if err != nil {
+		return nil, err
+	}
+	var drawn counter
+	var cases []Case
+	for _, grace := range []time.Duration{0, killedGrace} {
+		most := grace + 100*time.Millisecond
+		if grace == 0 {
+			most = 50 * time.Millisecond
+		}
+		cases = append(cases, Case{
+			What: fmt.Sprintf("grace %d ms", grace.Milliseconds()), InFlight: 1, Cold: true, Responder: bare.cmd.Process.Pid,
+			Budget: Budget{P99Us: microseconds(most)},
+			Roost: w.kills(func(ctx context.Context) (*process, string, error) {
+				key := w.key(drawn.next())
+				p, _, err := w.victim(ctx, w.url, key.String(), time.Hour, grace)
+				return p, w.subjects.Event(key), err
+			}, events, 0),
+			Bare: w.kills(func(ctx context.Context) (*process, string, error) {
+				p, id, err := w.victim(ctx, bare.url, "", 0, 0)
+				return p, closedSubject + id, err
+			}, closed, grace),
+		})
+	}
+	return cases, nil
+}
+
+// kills is a side that starts a victim, kills it, and waits for what is heard of it.
+// start returns the subject of that; more is added to how long it took.
+func (w *World) kills(start func(context.Context) (*process, string, error), heard *mourner, more time.Duration) Side {
+	return Side{Timed: func(ctx context.Context, _ int) (int, []time.Duration, error) {
+		ctx, cancel := context.WithTimeout(ctx, w.c.Timeout)
+		defer cancel()
+		p, subject, err := start(ctx)
+		if err != nil {
+			return 0, nil, err
+		}
+		begun := time.Now()
+		p.kill()
+		at, err := heard.when(ctx, subject)
+		if err != nil {
+			return 0, nil, err
+		}
+		return 1, []time.Duration{at.Sub(begun) + more}, nil
+	}}
+}

@@ -51,6 +51,8 @@ type options struct {
 
 	operations func() []bus.Operation
 
+	coordination Coordination
+
 	leases func() LeaseHealth
 	owned  func(owner string) int
 }

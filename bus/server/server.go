@@ -32,7 +32,7 @@ func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server,
 	if err := s.set(nc, b, cfg, opts); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s.endpoints = s.newEndpoints()
+	s.endpoints = append(s.newEndpoints(), s.objectEndpoints()...)
 	return s, nil
 }
 

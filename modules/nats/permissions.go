@@ -6,6 +6,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/kvstore/natskv"
 )
 
 // ownInboxes is where the registry's connections receive replies. Nobody else may publish
@@ -52,7 +53,7 @@ func PermissionsOf(s bus.Subjects, publishes bool) Permissions {
 	requests := s.Requests()
 	spoken := []string{prefix + ".event.>", prefix + ".announce.>", s.Beacon()}
 
-	writes := []string{"$KV." + s.Bucket() + ".>", "$JS.API.>", s.Beacon()}
+	writes := []string{"$KV." + s.Bucket() + ".>", "$KV." + natskv.CountersOf(s.Bucket()) + ".>", "$JS.API.>", s.Beacon()}
 	if publishes {
 		writes = append(writes, spoken[:2]...)
 	}

@@ -1,0 +1,123 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/coordination/engine"
+	"github.com/roostbus/roost/kvstore"
+)
+
+// add adds to a counter, as one operation under the request's id.
+func (s *Server) add(ctx context.Context, r *request) (answer, error) {
+	var q bus.AddRequest
+	n, err := s.about(r, bus.KindCounter, bus.VerbAdd, &q)
+	if err != nil {
+		return answer{}, err
+	}
+	delta, err := q.Amount()
+	if err != nil {
+		return answer{}, err
+	}
+	if r.repeated && r.id == "" {
+		return answer{}, fmt.Errorf("%w: an addition without a request id that was sent before may have been done", backend.ErrConflict)
+	}
+	by, err := r.identified(bus.Guard{}, "")
+	if err != nil {
+		return answer{}, err
+	}
+	sum, err := s.coordination.Counters.Add(ctx, n.String(), delta, by.ID.String())
+	return said(bus.AddReply(sum), backend.Stamp{}, counting(err))
+}
+
+func (s *Server) counter(ctx context.Context, r *request) (answer, error) {
+	var q bus.ObjectRequest
+	n, err := s.about(r, bus.KindCounter, bus.VerbGet, &q)
+	if err != nil {
+		return answer{}, err
+	}
+	if err := withoutRevisions(r, q.Freshness); err != nil {
+		return answer{}, err
+	}
+	sum, err := s.coordination.Counters.Value(ctx, n.String())
+	return said(bus.CounterReply{Value: sum}, s.stampOfCounters(), counting(err))
+}
+
+// stampOfCounters returns what this node has seen, as the stamp of an answer that is new.
+func (s *Server) stampOfCounters() backend.Stamp {
+	stamp := s.stamps.orSeen(backend.Stamp{})
+	stamp.Age = 0
+	return stamp
+}
+
+// withoutRevisions reports what f asks of counters that they do not have.
+func withoutRevisions(r *request, f bus.Freshness) error {
+	switch {
+	case f.MinRevision != 0:
+		return backend.Invalid("min_revision", "is not for counters, which have no revisions")
+	case f.MaxAgeMs != nil:
+		return backend.Invalid("max_age_ms", "is not for counters, which are read where they are kept")
+	}
+	_, err := r.read(f, nil)
+	return err
+}
+
+// counters returns a page of the names of counters.
+func (s *Server) counters(ctx context.Context, namespace, after string, limit int, read backend.Read) (engine.Page, backend.Stamp, error) {
+	stamp := s.stampOfCounters()
+	if read.MinRevision != 0 || read.MaxAge != 0 {
+		return engine.Page{}, stamp, backend.Invalid("min_revision", "and max_age_ms are not for counters, which are read where they are kept")
+	}
+	if after != "" {
+		if _, err := engine.ParseName(after); err != nil {
+			return engine.Page{}, stamp, backend.Invalid("after", "%.40q is not from the reply before", after)
+		}
+	}
+	prefix := ""
+	if namespace != "" {
+		prefix = backend.Token(namespace)
+	}
+	keys, err := s.coordination.Counters.Keys(ctx, prefix)
+	if err != nil {
+		return engine.Page{}, stamp, counting(err)
+	}
+	from, _ := slices.BinarySearchFunc(keys, after, func(key, after string) int {
+		if key <= after {
+			return -1
+		}
+		return 1
+	})
+	keys = keys[from:]
+	var page engine.Page
+	if len(keys) > limit {
+		keys = keys[:limit]
+		page.Next = keys[limit-1]
+	}
+	for _, key := range keys {
+		n, err := engine.ParseName(key)
+		if err != nil {
+			return engine.Page{}, stamp, fmt.Errorf("counter %q: %v", key, err) //nolint:errorlint // not the caller's fault
+		}
+		page.Names = append(page.Names, n)
+	}
+	return page, stamp, nil
+}
+
+// counting returns an error of counters as one of a registry.
+func counting(err error) error {
+	for _, e := range []struct{ from, to error }{
+		{kvstore.ErrUnknownOutcome, backend.ErrUnknownOutcome},
+		{kvstore.ErrUnavailable, backend.ErrUnavailable},
+		{kvstore.ErrInvalid, backend.ErrInvalid},
+	} {
+		if errors.Is(err, e.from) {
+			return fmt.Errorf("%w: %s", e.to, strings.TrimSpace(err.Error()))
+		}
+	}
+	return err
+}

@@ -5,9 +5,12 @@ import (
 
 	"go.uber.org/fx"
 
+	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/coordination/engine"
 	"github.com/roostbus/roost/coordination/keeper"
+	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/modules/config"
@@ -15,9 +18,10 @@ import (
 	"github.com/roostbus/roost/modules/supervision"
 )
 
-// Module provides a running *keeper.Keeper. The node is ready when a keeper is known.
+// Module provides a running *keeper.Keeper and *engine.Engine. The node is ready when a
+// keeper is known.
 var Module = fx.Module("coordination",
-	fx.Provide(New),
+	fx.Provide(New, NewEngine),
 	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "coordination")) }),
 )
 
@@ -60,5 +64,39 @@ func New(p Params) (Result, error) {
 	return Result{
 		Keeper:  k,
 		Service: supervision.Service{Name: "keeper", Run: k.Run, Ready: k.Ready, Stage: supervision.Core},
+	}, nil
+}
+
+// EngineParams are the dependencies of NewEngine.
+type EngineParams struct {
+	fx.In
+
+	Config config.Server
+	Store  kvstore.Store
+	Tail   *kvstore.Tail
+	Table  *lease.Table
+	Guard  *epoch.Guard
+	Keeper *keeper.Keeper
+	Log    *slog.Logger
+}
+
+// EngineResult is what NewEngine provides.
+type EngineResult struct {
+	fx.Out
+
+	Engine  *engine.Engine
+	Service supervision.Service `group:"services"`
+}
+
+// NewEngine builds the Engine and hands its Run to the supervisor. It goes by the name
+// under which the store writes the node's probes.
+func NewEngine(p EngineParams) (EngineResult, error) {
+	e, err := engine.New(p.Store, p.Tail, p.Table, p.Guard, p.Keeper, backend.Token(p.Config.Node), engine.WithLogger(p.Log))
+	if err != nil {
+		return EngineResult{}, err
+	}
+	return EngineResult{
+		Engine:  e,
+		Service: supervision.Service{Name: "objects", Run: e.Run, Stage: supervision.Core},
 	}, nil
 }

@@ -15,7 +15,8 @@ import (
 	"github.com/roostbus/roost/modules/supervision"
 )
 
-// Module provides the kvstore.Store, its Tail and the Guard of its epoch.
+// Module provides the kvstore.Store, the counters beside it, its Tail and the Guard of its
+// epoch.
 var Module = fx.Module("store",
 	fx.Provide(New),
 	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "store")) }),
@@ -36,9 +37,10 @@ type Params struct {
 type Result struct {
 	fx.Out
 
-	Store kvstore.Store
-	Tail  *kvstore.Tail
-	Guard *epoch.Guard
+	Store    kvstore.Store
+	Counters kvstore.Counters
+	Tail     *kvstore.Tail
+	Guard    *epoch.Guard
 
 	Feed  supervision.Service `group:"services"`
 	Epoch supervision.Service `group:"services"`
@@ -47,20 +49,20 @@ type Result struct {
 // New opens the store and hands its feed and its guard to the supervisor. ctx bounds the
 // opening alone.
 func New(ctx context.Context, p Params) (Result, error) {
-	store, memory, err := open(ctx, p.Config, p.Link, p.Subjects, p.Log)
+	store, err := open(ctx, p.Config, p.Link, p.Subjects, p.Log)
 	if err != nil {
 		return Result{}, err
 	}
 	p.Lifecycle.Append(fx.StopHook(store.Close))
-	guard, err := newGuard(p.Config, store, memory, p.Log)
+	guard, err := newGuard(p.Config, store.Store, store.memory, p.Log)
 	if err != nil {
 		return Result{}, fmt.Errorf("keep the epoch: %w", err)
 	}
-	tail := kvstore.NewTail(store, kvstore.WithLogger(p.Log))
+	tail := kvstore.NewTail(store.Store, kvstore.WithLogger(p.Log))
 	tail.Subscribe(epoch.Key, guard) // before whoever serves
 	announce(p.Config, p.Link, p.Subjects, tail, p.Log)
 	return Result{
-		Store: store, Tail: tail, Guard: guard,
+		Store: store.Store, Counters: store.counters, Tail: tail, Guard: guard,
 		Feed:  supervision.Service{Name: "feed", Run: tail.Run, Ready: tail.Ready, Stage: supervision.Core},
 		Epoch: supervision.Service{Name: "epoch", Run: guard.Run, Stage: supervision.Core},
 	}, nil

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 
@@ -19,19 +20,30 @@ import (
 // epochFile lies in the store directory.
 const epochFile = "epoch.json"
 
-// open returns the store that c asks for, with the memory of its epochs.
-func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects, log *slog.Logger) (kvstore.Store, epoch.Memory, error) {
+// opened is a store, the counters beside it, and the memory of its epochs.
+type opened struct {
+	kvstore.Store
+	counters kvstore.Counters
+	memory   epoch.Memory
+}
+
+// open opens the store that c asks for.
+func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects, log *slog.Logger) (opened, error) {
 	node := backend.Token(c.Node)
 	if !c.Kept() {
-		return memkv.New(memkv.WithNode(node)), epoch.Forgetful(), nil
+		return opened{memkv.New(memkv.WithNode(node)), memkv.NewCounters(), epoch.Forgetful()}, nil
 	}
 	settings := natskv.DefaultConfig()
 	settings.Bucket, settings.Prefix, settings.Node, settings.Replicas = s.Bucket(), s.Prefix(), node, c.Replicas
 	store, err := natskv.Open(ctx, link.Writing, settings, natskv.WithLogger(log))
 	if err != nil {
-		return nil, nil, err
+		return opened{}, err
 	}
-	return store, epoch.File(filepath.Join(c.StoreDir, epochFile)), nil
+	counters, err := store.Counters(ctx)
+	if err != nil {
+		return opened{}, errors.Join(err, store.Close())
+	}
+	return opened{store, counters, epoch.File(filepath.Join(c.StoreDir, epochFile))}, nil
 }
 
 // announce has the changes of a store published that no JetStream publishes.

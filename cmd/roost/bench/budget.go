@@ -35,6 +35,11 @@ func (c *CaseReport) within() bool {
 		(!b.NoAllocations || c.Roost.Allocations < few)
 }
 
+// judgeable reports whether everything is known that c's budget is about.
+func (c *CaseReport) judgeable() bool {
+	return (c.Budget.CPU == 0 || c.CPURatio > 0) && (c.Budget.Cores == 0 || c.Cores > 0)
+}
+
 // most shows a limit that is not to be exceeded, "" for none.
 func most(limit float64, unit string) string {
 	if limit == 0 {

@@ -18,6 +18,8 @@ var (
 	SizeOf         = sizeOf
 	CheckBatch     = checkBatch
 	RevisionIn     = revisionIn
+	LeasesWrote    = leasesWrote
+	Expired        = expired
 )
 
 // Drive is drive with what its sample says.
@@ -44,6 +46,22 @@ func CaseOf(b Budget, roost, bare []time.Duration, failed int64) CaseReport {
 	return m.caseReport(&Case{InFlight: 1, Budget: b}, rounds)
 }
 
+// CaseWithCPU is a case of one unit a second that costs the server used microseconds and
+// the baseline's responder bare.
+func CaseWithCPU(b Budget, used, bare float64) *CaseReport {
+	c := &CaseReport{
+		Budget: b,
+		Roost:  SideReport{PerSecond: 1, CPUUs: map[string]float64{"server": used}},
+		Bare:   SideReport{PerSecond: 1, CPUUs: map[string]float64{"responder": bare}},
+	}
+	c.compareCPU()
+	return c
+}
+
+// Judgeable and Within are what a case says of its budget.
+func (c *CaseReport) Judgeable() bool { return c.judgeable() }
+func (c *CaseReport) Within() bool    { return c.within() }
+
 // Content is what each registration contains.
 const Content = content
 
@@ -56,3 +74,31 @@ func (a *audience) Tell(ctx context.Context, subject string, change func() (back
 }
 func (a *audience) Hear(subscriber int, m *nats.Msg) { a.hear(subscriber, m) }
 func (a *audience) Strange() int64                   { return a.strange.Load() }
+
+// NewMourner hears of what counts without a connection.
+func NewMourner(counts func(*nats.Msg) bool) *mourner { return newMourner(counts) }
+
+// Hear and When are what a mourner does.
+func (d *mourner) Hear(m *nats.Msg) { d.hear(m) }
+func (d *mourner) When(ctx context.Context, subject string) (time.Time, error) {
+	return d.when(ctx, subject)
+}
+
+// Overheard is when keepalives come.
+type Overheard = beatsHeard
+
+// Hear and Latest are what it does.
+func (h *beatsHeard) Hear(m *nats.Msg)               { h.hear(m) }
+func (h *beatsHeard) Latest(secret string) time.Time { return h.latest(secret) }
+
+// NewPace is one without connections that wants a reply.
+func NewPace(units int, want []byte) *pace {
+	return &pace{units: units, want: want, begun: time.Now(), came: make(chan struct{}, 1), timeout: time.Second}
+}
+
+// Sent, Hear and Finish are what a pace does; Sent only counts.
+func (p *pace) Sent(n int)       { p.sent += n }
+func (p *pace) Hear(m *nats.Msg) { p.hear(m) }
+func (p *pace) Finish(ctx context.Context) (int, error) {
+	return p.finish(ctx, 0)
+}

@@ -28,11 +28,15 @@ func (w *World) mourn(url, subject string, counts func(*nats.Msg) bool) (*mourne
 		return nil, err
 	}
 	w.afterwards(func() error { nc.Close(); return nil })
-	d := &mourner{counts: counts, heard: map[string]time.Time{}, more: make(chan struct{})}
+	d := newMourner(counts)
 	if _, err := nc.Subscribe(subject, d.hear); err != nil {
 		return nil, err
 	}
 	return d, nc.Flush()
+}
+
+func newMourner(counts func(*nats.Msg) bool) *mourner {
+	return &mourner{counts: counts, heard: map[string]time.Time{}, more: make(chan struct{})}
 }
 
 // expired reports whether an event is about a registration that has ended with its lease.

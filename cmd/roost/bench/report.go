@@ -56,7 +56,7 @@ type CaseReport struct {
 	CPURatio float64 `json:"cpu_ratio,omitempty"`
 	Cores    float64 `json:"cores,omitempty"`
 	Budget   Budget  `json:"budget,omitzero"`
-	Met      *bool   `json:"met,omitempty"` // none without a budget
+	Met      *bool   `json:"met,omitempty"` // none without a budget, or where CPU times are not known that it is about
 }
 
 // SideReport is what one side came to, medians over the rounds.
@@ -132,14 +132,19 @@ func (m *measurement) caseReport(k *Case, rounds []round) CaseReport {
 		RateRatio: medianFloat(rates), RateRatios: rates, P50Ratio: medianFloat(p50s), P99Ratio: medianFloat(p99s),
 		Budget: k.Budget,
 	}
-	server := c.Roost.CPUUs[processNames[serverProcess]]
-	c.CPURatio = ratio(server, c.Bare.CPUUs[processNames[responderProcess]])
-	c.Cores = server * c.Roost.PerSecond / microseconds(time.Second)
-	if k.Budget != (Budget{}) {
+	c.compareCPU()
+	if k.Budget != (Budget{}) && c.judgeable() {
 		met := c.Roost.Failed == 0 && c.within()
 		c.Met = &met
 	}
 	return c
+}
+
+// compareCPU fills in what c says of the server's CPU time.
+func (c *CaseReport) compareCPU() {
+	server := c.Roost.CPUUs[processNames[serverProcess]]
+	c.CPURatio = ratio(server, c.Bare.CPUUs[processNames[responderProcess]])
+	c.Cores = server * c.Roost.PerSecond / microseconds(time.Second)
 }
 
 // name says which case c is of its cell, for people.

@@ -82,6 +82,7 @@ func TestABudgetIsMissedByRateByLatencyAndByFailures(t *testing.T) {
 		{"latency", bench.Budget{P50: 2}, slow, 0},
 		{"the slowest", bench.Budget{P99: 2}, slow, 0},
 		{"latency whatever the baseline's", bench.Budget{P50Us: 2999}, slow, 0},
+		{"the slowest whatever the baseline's", bench.Budget{P99Us: 2999}, slow, 0},
 		{"allocations", bench.Budget{NoAllocations: true}, fast, 0},
 		{"failures", bench.Budget{Rate: 0.5}, fast, 1},
 	} {
@@ -90,12 +91,34 @@ func TestABudgetIsMissedByRateByLatencyAndByFailures(t *testing.T) {
 			t.Errorf("%s: met = %v; want false", c.why, report.Met)
 		}
 	}
-	every := bench.Budget{Rate: 0.3, P50: 3, P99: 3, P50Us: 3000}
+	every := bench.Budget{Rate: 0.3, P50: 3, P99: 3, P50Us: 3000, P99Us: 3000}
 	if report := bench.CaseOf(every, slow, fast, 0); report.Met == nil || !*report.Met {
 		t.Errorf("met = %v on the very budgets; want true", report.Met)
 	}
 	if report := bench.CaseOf(bench.Budget{}, slow, fast, 0); report.Met != nil {
 		t.Errorf("met = %v without a budget; want nothing", *report.Met)
+	}
+}
+
+func TestABudgetOfCPUTimeIsJudgedWhereThatIsKnown(t *testing.T) {
+	t.Parallel()
+	for _, k := range []struct {
+		budget            bench.Budget
+		used, bare        float64
+		judgeable, within bool
+	}{
+		{bench.Budget{CPU: 1.3}, 13, 10, true, true},
+		{bench.Budget{CPU: 1.3}, 14, 10, true, false},
+		{bench.Budget{Cores: 0.5}, 500_000, 0, true, true},
+		{bench.Budget{Cores: 0.5}, 500_001, 0, true, false},
+		{bench.Budget{CPU: 1.3}, 0, 0, false, true},
+		{bench.Budget{Cores: 0.5}, 0, 0, false, true},
+	} {
+		c := bench.CaseWithCPU(k.budget, k.used, k.bare)
+		if judgeable, within := c.Judgeable(), c.Within(); judgeable != k.judgeable || within != k.within {
+			t.Errorf("%+v, %v µs used, %v by the baseline: judgeable %v, within %v; want %v, %v",
+				k.budget, k.used, k.bare, judgeable, within, k.judgeable, k.within)
+		}
 	}
 }
 

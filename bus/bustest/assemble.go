@@ -59,7 +59,7 @@ type assembly struct {
 	tail    *kvstore.Tail
 	guard   *epoch.Guard
 	table   *lease.Table
-	backend *hybrid.Backend
+	backend seen
 	keeper  *keeper.Keeper
 	clock   *clock.Clock
 	reaper  *clock.Reaper
@@ -107,7 +107,7 @@ func (a *assembly) keep(ctx context.Context) (err error) {
 	a.tail.Subscribe(epoch.Key, a.guard)
 	// The table hears of an ending before the Backend does.
 	a.table = lease.NewTable(a.tail, a.log)
-	a.backend = hybrid.New(a.store, a.tail, a.guard, a.table, hybrid.WithLogger(a.log))
+	a.backend = seen{hybrid.New(a.store, a.tail, a.guard, a.table, hybrid.WithLogger(a.log))}
 	a.node.onStop(a.backend.Close)
 	return nil
 }

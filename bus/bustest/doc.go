@@ -11,6 +11,9 @@
 // # Guarantees
 //
 //   - When Start returns every request is answered, also those about leases.
+//   - A write that was acknowledged, and a lease that was ended with EndLease, show in every
+//     read from then on, so that a test need not wait for what it has arranged. (Of a
+//     registry with several nodes that is true of Linearizable reads alone.)
 //   - Events are those that JetStream publishes, and a lease whose connection was closed
 //     ends within its grace.
 //   - Registries of one process share nothing. Any number of tests may each have theirs,
@@ -20,6 +23,7 @@
 // # Not guaranteed
 //
 //   - Permissions: every client may do everything, also what `roost serve` forbids.
+//   - That a read shows what an event has told of: it may be there some moments later.
 //   - That what was written survives a crash of the machine.
 //   - That many leases which lose their connections at once end within their grace:
 //     ten or more that are over 30 % of all are held back for a further TTL, as by any

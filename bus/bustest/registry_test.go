@@ -82,6 +82,39 @@ func TestNothingOfALeaseIsThereWhenEndLeaseReturns(t *testing.T) {
 	}
 }
 
+func TestWhatOneClientHasWrittenAnotherReadsAtOnce(t *testing.T) {
+	t.Parallel()
+	r := bustest.Start(t)
+	ctx, writer, reader := t.Context(), r.Client(t), r.Client(t)
+	shows := func(key client.Key, made client.Revision, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _, err := reader.Lookup(ctx, key, client.Read{}); err != nil || got.Revision != made {
+			t.Fatalf("Lookup() = revision %d, %v; want %d", got.Revision, err, made)
+		}
+	}
+	other := payments
+	other.Instance = "i-2"
+	for weight := range uint16(50) {
+		made, _, err := writer.Register(ctx, payments, client.Write{})
+		shows(payments.Key, made.Revision, err)
+		made, _, err = writer.Update(ctx, payments.Key, client.Change{Weight: &weight}, client.Write{})
+		shows(payments.Key, made.Revision, err)
+		_, stamp, err := writer.Batch(ctx, []client.Operation{{Kind: client.OpRegister, Registration: other}}, true)
+		shows(other.Key, stamp.Revision, err)
+		for _, key := range []client.Key{payments.Key, other.Key} {
+			if _, _, err := writer.Unregister(ctx, key, client.Write{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := reader.Lookup(ctx, key, client.Read{}); !errors.Is(err, client.ErrNotFound) {
+				t.Fatalf("Lookup() = %v; want ErrNotFound", err)
+			}
+		}
+	}
+}
+
 func TestASessionWhoseLeaseIsEndedComesBackUnderAnother(t *testing.T) {
 	t.Parallel()
 	r := bustest.Start(t)

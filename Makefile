@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e bench fuzz clean
+.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e examples bench fuzz clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ test: ## unit, contract and short whole-system tests, with the race detector
 
 e2e: ## every whole-system test, the long ones too
 	$(GO) test -race -timeout 45m ./e2e/... ./cmd/...
+
+examples: ## what examples/ shows, run; needs Node.js 20 or newer, and npm
+	$(GO) test -race -count=1 -tags node -run InNode ./e2e
 
 check: fmt-check vet lint tidy-check floors ## format, vet, lint, dependencies, floors
 

@@ -1,48 +1,54 @@
 // A service that is in the registry for as long as it lives, and hears of the others of its
-// kind. It needs a NATS client and nothing of Roost:
-//
-//   npm ci
-//   node service.mjs payments i-1 http://127.0.0.1:8080
+// kind. It needs a NATS client and nothing of Roost; docs/protocol.md says what it sends.
 import { randomBytes } from "node:crypto";
 import { connect } from "@nats-io/transport-node";
 
 const [service, instance, endpoint] = process.argv.slice(2);
 const P = process.env.ROOST_PREFIX ?? "roost.v1";
 const TTL = Number(process.env.TTL_MS ?? 15000);
-const token = (name) => [...Buffer.from(name)].map((b) => String.fromCharCode(b))
-  .map((c) => /[A-Za-z0-9_-]/.test(c) ? c : "=" + c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")).join("");
+const token = (name) => Buffer.from(name).toString("latin1").replace(/[^A-Za-z0-9_-]/g,
+  (byte) => "=" + byte.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")) || "_";
+const newSecret = () => randomBytes(18).toString("base64url"); // who knows it can act for us
 
-const nc = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222", maxReconnectAttempts: -1 });
+const nc = await connect({ servers: process.env.NATS_URL ?? "nats://127.0.0.1:4222",
+  waitOnFirstConnect: true, maxReconnectAttempts: -1, reconnectTimeWait: 250 });
 
-async function ask(subject, body) {
-  const reply = await nc.request(`${P}.${subject}`, JSON.stringify(body), { timeout: 3000 });
-  if (reply.headers?.get("Nats-Service-Error-Code")) throw Object.assign(new Error(), reply.json());
-  return reply.json();
+async function ask(subject, body) { // every request below may be sent again
+  const reply = await nc.request(`${P}.${subject}`, JSON.stringify(body), { timeout: 1000 });
+  if (reply.headers?.has("Nats-Service-Error-Code")) throw Object.assign(new Error(), reply.json());
 }
 
-let lease = ""; // a secret; whoever knows it can act in this service's name
-let registered = false;
-const connection = () => ({ server_id: nc.info.server_id, client_id: nc.info.client_id });
+let [lease, granted, registered] = [newSecret(), false, false];
+let [stopping, hurry, wake] = [false, false, () => {}];
+const pause = (ms) => hurry || new Promise((end) => { const t = setTimeout(end, ms); wake = () => end(clearTimeout(t)); });
+const hurryUp = () => { hurry = true; wake(); };
 
-async function beat() { // every third of the TTL; a lease that has ended is followed by a new one
-  try {
-    if (lease) await ask("lease.keepalive", { lease, connection: connection() });
-    else await ask("lease.grant", { lease: lease = randomBytes(18).toString("base64url"), ttl_ms: TTL, name: instance, connection: connection() });
+async function live() { // a keepalive every third of the TTL, and soon after a failure
+  for (let wait; !stopping; await pause(wait)) try {
+    hurry = false;
+    if (!nc.info) throw new Error("NATS is away");
+    const connection = { server_id: nc.info.server_id, client_id: nc.info.client_id };
+    if (granted) await ask("lease.keepalive", { lease, connection });
+    else await ask("lease.grant", { lease, ttl_ms: TTL, name: instance, connection });
+    granted = true;
     if (!registered) await ask(`registry.register.default.${token(service)}.${token(instance)}`, { lease, endpoints: { http: endpoint } });
     registered = true;
-  } catch (e) { // anything else passes, and what is registered stays as long as the lease
-    if (e.code === "lease_expired") [lease, registered] = ["", false];
+    wait = TTL / 3 * (0.9 + Math.random() / 5);
+  } catch (e) { // the registry is away, the name is another's, or:
+    if (e.code === "lease_expired") [lease, granted, registered] = [newSecret(), false, false];
+    if (e.code === "invalid") [process.exitCode, stopping] = [1, true];
     console.error(`${e.code ?? e.name}: ${e.message}`);
+    wait = 300 + Math.random() * 300;
   }
-  timer = setTimeout(beat, registered ? TTL / 3 * (0.9 + Math.random() / 5) : 500);
+  await ask("lease.revoke", { lease }).catch(() => {}); // else it ends by itself
+  await nc.close();
+}
+async function reconnects() { // the lease must hear of the new connection within its grace
+  for await (const s of nc.status()) if (s.type === "reconnect") hurryUp();
 }
 
-let timer = setTimeout(beat);
-process.on("SIGTERM", async () => {
-  clearTimeout(timer);
-  await ask("lease.revoke", { lease }).finally(() => nc.drain());
-});
-// Events may be lost; docs/follow.md says how to miss none all the same.
-for await (const m of nc.subscribe(`${P}.event.default.${token(service)}.*`)) {
-  console.log(m.headers.get("Roost-Event"), m.json().instance, m.headers.get("Roost-Reason"));
-}
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => { stopping = true; hurryUp(); });
+const events = nc.subscribe(`${P}.event.default.${token(service)}.*`); // some may be lost: docs/follow.md
+live();
+reconnects();
+for await (const m of events) console.log(m.headers.get("Roost-Event"), m.json().instance, m.headers.get("Roost-Reason"));

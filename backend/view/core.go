@@ -106,7 +106,9 @@ func (c *core) remove(next, old *version, ch *Change) {
 	if next.kind == 0 {
 		next.kind = backend.Unregistered
 	}
-	if old != nil && old.gone && !old.removed && !next.merged { // its owner ended before: readers know
+	// Readers know that it is gone if its owner ended after it was written. What was written
+	// later is void, and was told to nobody here but published: its removal is news.
+	if old != nil && old.gone && !old.removed && old.shown > old.stored && !next.merged {
 		next.kind, next.reason = old.kind, old.reason
 		next.shown, next.previous, next.merged = old.shown, old.previous, old.merged
 	}

@@ -43,7 +43,7 @@ func (o *oracle) apply(c view.Change) {
 		n.removed, n.gone = true, true
 		if old != nil {
 			n.r = old.r
-			if old.gone && !old.removed {
+			if old.gone && !old.removed && old.shown > old.stored {
 				n.shown, n.kind, n.reason = old.shown, old.kind, old.reason
 			}
 		}

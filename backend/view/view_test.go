@@ -206,3 +206,37 @@ func after(q backend.Query, revision backend.Revision) backend.Query {
 	q.Since = &revision
 	return q
 }
+
+// What is written after the end of its lease is published before it is removed, so whoever
+// follows the events has it and must hear of the removal.
+func TestTheRemovalOfWhatWasVoidIsNews(t *testing.T) {
+	t.Parallel()
+	v := view.New(1)
+	known, void := key("a", "1"), key("a", "2")
+	v.Apply(1, owned(1, known, "o"))
+	v.End(backend.Ending{Owner: "o", Revision: 2, Reason: backend.ReasonRevoked})
+	v.Apply(3, owned(3, void, "o"))
+	for since, want := range map[backend.Revision][]backend.Removed{
+		2: {{Key: void, Revision: 3, Reason: backend.ReasonRevoked}},
+		3: {},
+	} {
+		changes, _, err := v.List(t.Context(), after(backend.Query{}, since), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, changes.Removed); diff != "" {
+			t.Errorf("Since(%d).Removed (-want +got):\n%s", since, diff)
+		}
+	}
+	gone := removal(5, void)
+	gone.Reason = backend.ReasonRevoked
+	v.Apply(5, removal(4, known), gone)
+	changes, _, err := v.List(t.Context(), after(backend.Query{}, 3), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []backend.Removed{{Key: void, Revision: 5, Reason: backend.ReasonRevoked}}
+	if diff := cmp.Diff(want, changes.Removed); diff != "" {
+		t.Errorf("Since(3).Removed after the removals (-want +got):\n%s", diff)
+	}
+}

@@ -278,3 +278,13 @@ func eventually(t *testing.T, what string, is func() bool) time.Duration {
 	}
 	return time.Since(begin)
 }
+
+// recordOf returns owner's lease as it is stored.
+func recordOf(t *testing.T, store *memkv.Store, owner string) lease.Record {
+	t.Helper()
+	r, _, err := kvstore.CellAt[lease.Record](store, lease.Key(owner)).Get(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}

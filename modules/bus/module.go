@@ -9,9 +9,11 @@ import (
 	"github.com/roostbus/roost/backend/observed"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/coordination/engine"
 	"github.com/roostbus/roost/coordination/keeper"
 	"github.com/roostbus/roost/coordination/keeper/clock"
 	"github.com/roostbus/roost/coordination/lease"
+	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
@@ -39,6 +41,8 @@ type Params struct {
 	Keeper   *keeper.Keeper
 	Table    *lease.Table
 	Clock    *clock.Clock
+	Engine   *engine.Engine
+	Counters kvstore.Counters
 	Tree     *supervision.Tree
 	Log      *slog.Logger
 }
@@ -59,6 +63,7 @@ func New(p Params) (Result, error) {
 	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
+		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)),
 		server.WithLeases(func() server.LeaseHealth { return leases(&p) }),
 		server.WithOperations(func() []bus.Operation { return operations(p.Observed) }))
 	if err != nil {

@@ -45,7 +45,12 @@ func inProcess(t testing.TB, ns *natstest.Server) *nats.Conn {
 // serveWire serves b on a new NATS server. adjust, if not nil, changes the settings.
 func serveWire(t testing.TB, b backend.Backend, maxPayload int32, adjust func(*server.Config), opts ...server.Option) *wireWorld {
 	t.Helper()
-	ns := wireNATS(t, maxPayload)
+	return serveWireOn(t, wireNATS(t, maxPayload), b, adjust, opts...)
+}
+
+// serveWireOn is serveWire on a NATS server that runs.
+func serveWireOn(t testing.TB, ns *natstest.Server, b backend.Backend, adjust func(*server.Config), opts ...server.Option) *wireWorld {
+	t.Helper()
 	cfg := server.DefaultConfig()
 	if adjust != nil {
 		adjust(&cfg)

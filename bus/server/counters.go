@@ -35,13 +35,14 @@ func (s *Server) add(ctx context.Context, r *request) (answer, error) {
 	return said(bus.AddReply(sum), backend.Stamp{}, counting(err))
 }
 
+// counter reads where counters are kept, which is as new as a read can ask for.
 func (s *Server) counter(ctx context.Context, r *request) (answer, error) {
 	var q bus.ObjectRequest
 	n, err := s.about(r, bus.KindCounter, bus.VerbGet, &q)
 	if err != nil {
 		return answer{}, err
 	}
-	if err := withoutRevisions(r, q.Freshness); err != nil {
+	if _, err := r.read(q.Freshness, nil); err != nil {
 		return answer{}, err
 	}
 	sum, err := s.coordination.Counters.Value(ctx, n.String())
@@ -55,24 +56,9 @@ func (s *Server) stampOfCounters() backend.Stamp {
 	return stamp
 }
 
-// withoutRevisions reports what f asks of counters that they do not have.
-func withoutRevisions(r *request, f bus.Freshness) error {
-	switch {
-	case f.MinRevision != 0:
-		return backend.Invalid("min_revision", "is not for counters, which have no revisions")
-	case f.MaxAgeMs != nil:
-		return backend.Invalid("max_age_ms", "is not for counters, which are read where they are kept")
-	}
-	_, err := r.read(f, nil)
-	return err
-}
-
 // counters returns a page of the names of counters.
-func (s *Server) counters(ctx context.Context, namespace, after string, limit int, read backend.Read) (engine.Page, backend.Stamp, error) {
+func (s *Server) counters(ctx context.Context, namespace, after string, limit int, _ backend.Read) (engine.Page, backend.Stamp, error) {
 	stamp := s.stampOfCounters()
-	if read.MinRevision != 0 || read.MaxAge != 0 {
-		return engine.Page{}, stamp, backend.Invalid("min_revision", "and max_age_ms are not for counters, which are read where they are kept")
-	}
 	if after != "" {
 		if _, err := engine.ParseName(after); err != nil {
 			return engine.Page{}, stamp, backend.Invalid("after", "%.40q is not from the reply before", after)

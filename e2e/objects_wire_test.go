@@ -217,8 +217,10 @@ func TestANodeThatStopsEndsWaitsAndTakesThemOutOfTheQueue(t *testing.T) {
 	w.must(t, nil, "barrier.get.default.b", "")
 	waits := w.send(t, "lock.acquire.default.l", as(2)+`,"wait_ms":30000}`)
 	arrives := w.send(t, "barrier.arrive.default.b", as(3)+`,"size":2,"wait_ms":30000}`)
+	w.must(t, nil, "election.campaign.default.e", as(1)+"}")
+	campaigns := w.send(t, "election.campaign.default.e", as(2)+`,"wait_ms":30000}`)
 	w.queued(t, "l", 1)
-	natstest.Await(t, "both to wait", func() bool { return w.s.Stats().Waiting == 2 })
+	natstest.Await(t, "all to wait", func() bool { return w.s.Stats().Waiting == 3 })
 	begun := time.Now()
 	if err := w.stop(t); err != nil {
 		t.Fatal(err)
@@ -228,6 +230,7 @@ func TestANodeThatStopsEndsWaitsAndTakesThemOutOfTheQueue(t *testing.T) {
 	}
 	wantFailure(t, bus.CodeUnavailable, replyOf(t, waits))
 	wantFailure(t, bus.CodeUnavailable, replyOf(t, arrives))
+	wantFailure(t, bus.CodeUnknownOutcome, replyOf(t, campaigns)) // it is a candidate still
 	for _, key := range []string{"announce.lock.default.l", "announce.barrier.default.b"} {
 		e, err := w.store.Get(t.Context(), key)
 		if err != nil || strings.Contains(string(e.Value), "waiters") || strings.Contains(string(e.Value), "parties") {

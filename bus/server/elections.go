@@ -2,7 +2,10 @@ package server
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
+	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/coordination"
 )
@@ -27,6 +30,10 @@ func (s *Server) campaign(ctx context.Context, r *request) (answer, error) {
 	}
 	c.Owner = by.Owner
 	standing, stamp, err := s.coordination.Elections.Campaign(ctx, n, c, wait, by)
+	if err != nil && wait > 0 && ctx.Err() != nil && errors.Is(err, backend.ErrUnavailable) {
+		// It may be a candidate already, so this must not look as if it had not been done.
+		err = fmt.Errorf("%w: a candidate, if at all, that does not lead yet: %v", backend.ErrUnknownOutcome, err) //nolint:errorlint // see above
+	}
 	reply := bus.CampaignReply{State: bus.StateCandidate, Term: standing.Term, Position: standing.Position}
 	if standing.Leads {
 		reply.State, reply.Token = bus.StateLeader, standing.Token.String()

@@ -115,7 +115,7 @@ func checkElection(t *rapid.T, before, e *coordination.Election, leaders map[uin
 	if !ordered {
 		t.Fatalf("candidates are in the order %v", e.Candidates)
 	}
-	if transfers || e.Term == before.Term || is == "" {
+	if transfers || e.Term == before.Term || is == "" || is == came {
 		return
 	}
 	for _, c := range e.Candidates { // whoever leads was before all who waited

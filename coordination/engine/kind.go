@@ -78,7 +78,7 @@ var (
 		advance: coordination.Proposals.Advance,
 		strip:   func(s coordination.Proposals, _ func(string) bool) coordination.Proposals { return s },
 		owners:  (*coordination.Proposals).Owners,
-		pending: func(s *coordination.Proposals) []string { return nil },
+		pending: func(*coordination.Proposals) []string { return nil },
 		voting: func(s *coordination.Proposals) (string, int64) {
 			if s.Latest == nil || s.Latest.State != coordination.Voting {
 				return "", 0

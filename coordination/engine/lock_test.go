@@ -26,7 +26,7 @@ func TestALockExcludesAndIsHandedOver(t *testing.T) {
 			t.Errorf("again: %v, %v; want %v", again, err, first)
 		}
 		got := make(chan error)
-		var second = first
+		second := first
 		go func() {
 			var err error
 			second, err = other.lock("b", time.Minute)

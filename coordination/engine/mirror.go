@@ -19,7 +19,6 @@ type mirror[T any] struct {
 	states   map[string]*state[T]           // by key, markers too
 	named    map[string]map[string]struct{} // by owner: the keys of the records that name it
 	shadow   map[string]*state[T]           // the snapshot that is coming in; nil outside one
-	loaded   bool                           // there has been a snapshot
 	in, next kvstore.Generation
 	watchers watchers
 
@@ -45,13 +44,6 @@ func (m *mirror[T]) peek(key string) (*state[T], kvstore.Generation) {
 		return s, m.in
 	}
 	return &state[T]{}, m.in
-}
-
-// isLoaded reports whether there has been a snapshot.
-func (m *mirror[T]) isLoaded() bool {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return m.loaded
 }
 
 // forget drops the marker of key at revision, which the store does not have any more.
@@ -126,13 +118,21 @@ func (m *mirror[T]) ended(owner string) {
 
 // index notes whom the record at key names now. The caller holds mu.
 func (m *mirror[T]) index(key string, before, now []string) {
-	if slices.Equal(before, now) {
-		return
+	// What a transition changes of a long queue is mostly at its ends.
+	same := 0
+	for same < len(before) && same < len(now) && before[same] == now[same] {
+		same++
 	}
-	for _, owner := range before {
-		take(m.named, owner, key)
+	gone, come := before[same:], now[same:]
+	for len(gone) > 0 && len(come) > 0 && gone[len(gone)-1] == come[len(come)-1] {
+		gone, come = gone[:len(gone)-1], come[:len(come)-1]
 	}
-	for _, owner := range now {
+	for _, owner := range gone {
+		if !slices.Contains(now, owner) {
+			take(m.named, owner, key)
+		}
+	}
+	for _, owner := range come {
 		put(m.named, owner, key)
 	}
 }
@@ -175,7 +175,7 @@ func (m *mirror[T]) Live(uint64) {
 		m.mu.Unlock()
 		return
 	}
-	m.states, m.shadow, m.in, m.loaded = m.shadow, nil, m.next, true
+	m.states, m.shadow, m.in = m.shadow, nil, m.next
 	m.named = map[string]map[string]struct{}{}
 	for key, s := range m.states {
 		m.index(key, nil, s.owners)

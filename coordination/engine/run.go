@@ -156,6 +156,7 @@ func (d *desk) look(now time.Time) {
 				news[spot{s, key}] = struct{}{}
 			}
 		}
+		d.known(news) // some of it may not be there any more
 	}
 	previous := fresh && !d.previous && d.tail.Generation() != ""
 	d.previous = d.previous || previous
@@ -163,6 +164,19 @@ func (d *desk) look(now time.Time) {
 		d.inspect(at, now, previous)
 	}
 	d.reap()
+}
+
+// known adds to all what there is a note about.
+func (d *desk) known(all map[spot]struct{}) {
+	for at := range d.waits {
+		all[at] = struct{}{}
+	}
+	for at := range d.votes {
+		all[at] = struct{}{}
+	}
+	for at := range d.unused {
+		all[at] = struct{}{}
+	}
 }
 
 // inspect notes what there is to do about one record.

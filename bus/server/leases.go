@@ -92,18 +92,23 @@ func (l *Leases) Settle(ctx context.Context) error {
 	l.mu.RLock()
 	h := l.hours
 	l.mu.RUnlock()
-	switch {
-	case h == nil:
+	if h == nil {
 		return errClosed
-	case !l.nc.IsConnected():
-		return fmt.Errorf("settle requests of leases: %w", nats.ErrDisconnected)
 	}
 	ctx, cancel := context.WithTimeout(ctx, subscribeTimeout)
 	defer cancel()
-	if err := l.nc.FlushWithContext(ctx); err != nil {
+	if err := l.Reach(ctx); err != nil {
 		return fmt.Errorf("settle requests of leases: %w", err)
 	}
 	return h.settle(ctx)
+}
+
+// Reach implements [clock.Door].
+func (l *Leases) Reach(ctx context.Context) error {
+	if !l.nc.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	return l.nc.FlushWithContext(ctx)
 }
 
 // errClosed means that nobody is heard.

@@ -15,7 +15,8 @@
 //   - An outage, or a change of keeper, ends none: with a tenure all clocks start afresh, and
 //     run for [keeper.Validity] longer than the TTL, which is how long an earlier keeper may
 //     have acknowledged what this one never heard. A Clock that was itself stopped for more
-//     than 250 ms has all clocks stand still meanwhile.
+//     than 250 ms has all clocks stand still meanwhile, and so has one whose NATS did not
+//     answer; where that could not be reached all clocks start afresh.
 //   - A keeper that was stopped, cut off or replaced acknowledges nothing, and ends nobody:
 //     endings go through [keeper.Keeper.Fenced].
 //   - What says that a lease has ended has seen its end.

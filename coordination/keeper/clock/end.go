@@ -10,7 +10,7 @@ import (
 	"github.com/roostbus/roost/kvstore"
 )
 
-// patience is how long the Door may take to settle, and one batch to be written.
+// patience is how long the Door may take to settle or NATS to be reached, and one batch to be written.
 const patience = 2 * time.Second
 
 // ending is a lease that is being ended.
@@ -62,9 +62,10 @@ func (s *session) commitAll(ctx context.Context, all []ending) {
 
 // settle returns when everything that had reached the node before has counted.
 func (s *session) settle(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	return s.door.Settle(ctx)
+	begun := s.now()
+	err := s.within(ctx, s.door.Settle)
+	s.reached(ctx, begun, err)
+	return err
 }
 
 // decide begins to end those of ripe that are still due at cutoff, and has the others come

@@ -39,7 +39,7 @@ func (s *session) pulse(ctx context.Context) {
 		now := s.now()
 		if now-before > lateness {
 			s.log.LogAttrs(ctx, slog.LevelWarn, "the lease clock was stopped, and stood still", slog.Duration("took", now-before))
-			s.shift(before, now)
+			s.stood(before, now)
 		}
 		before = now
 		timer.Reset(min(max(s.ripen(now)-now, gather), tick))

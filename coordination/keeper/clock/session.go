@@ -26,6 +26,7 @@ type session struct {
 	shards      [shardCount]shard
 	seed        maphash.Seed
 	connections connections
+	ear         ear
 
 	leases   atomic.Int64 // clocks, those of grants under way included
 	suspects atomic.Int64
@@ -80,8 +81,10 @@ func (c *Clock) serve(ctx context.Context, t *tenure) {
 		return
 	}
 	defer c.door.Close()
-	s.shift(from, c.now()) // nobody could be heard before
+	s.stood(from, c.now()) // nobody could be heard before
+	s.ear.good = c.now()
 	c.log.LogAttrs(ctx, slog.LevelInfo, "serving leases", slog.Uint64("term", t.term), slog.Int64("leases", s.leases.Load()))
+	tasks.Go(func() { s.listen(ctx) })
 	tasks.Go(func() { s.end(ctx) })
 	s.pulse(ctx)
 }

@@ -67,6 +67,10 @@ type Door interface {
 	// given to the Clock.
 	Settle(ctx context.Context) error
 
+	// Reach returns when NATS has answered: what it had for the node before the call has
+	// reached the node. It costs little and is called several times a second.
+	Reach(ctx context.Context) error
+
 	// Close has no more requests come. It is idempotent.
 	Close()
 }

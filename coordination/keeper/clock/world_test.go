@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,7 @@ type door struct {
 	fails  int           // the next so many of Open and Settle
 	opened time.Duration // how long Open takes
 	settle func()        // what a Settle waits for
+	reach  atomic.Pointer[func(ctx context.Context) error]
 }
 
 func (d *door) Open(context.Context, *clock.Clock) error {
@@ -53,6 +55,13 @@ func (d *door) Settle(context.Context) error {
 	}
 	if d.settle != nil {
 		d.settle()
+	}
+	return nil
+}
+
+func (d *door) Reach(ctx context.Context) error {
+	if reach := d.reach.Load(); reach != nil {
+		return (*reach)(ctx)
 	}
 	return nil
 }

@@ -148,7 +148,7 @@ func (c *Client) watchOnce(ctx context.Context, v *vigil, r *request, each time.
 			wait, patience = left, left+answerTime
 		}
 	}
-	wait = min(max(wait.Round(time.Millisecond), time.Millisecond), longestVigil)
+	wait = min(max(wait+time.Millisecond-1, time.Millisecond).Truncate(time.Millisecond), longestVigil)
 	var err error
 	if r.body, err = encode(v.body(new(wait.Milliseconds()))); err != nil {
 		return attempt{fate: notSent, err: err}

@@ -32,6 +32,9 @@ type User struct {
 	Holder string `json:"holder,omitempty"`
 }
 
+// Secret returns the lease's.
+func (u *User) Secret() string { return u.Lease }
+
 // Validate checks the secret and the holder.
 func (u *User) Validate() error {
 	if err := validateLease(u.Lease); err != nil {
@@ -73,6 +76,9 @@ type CampaignRequest struct {
 	Waiting
 }
 
+// Secret returns the lease's.
+func (q *CampaignRequest) Secret() string { return q.Lease }
+
 // Validate checks the form of the request. The value's size is for whoever compacts it to
 // say.
 func (q *CampaignRequest) Validate() error { return validateLease(q.Lease) }
@@ -82,6 +88,9 @@ type ResignRequest struct {
 	Lease string `json:"lease"`
 }
 
+// Secret returns the lease's.
+func (q *ResignRequest) Secret() string { return q.Lease }
+
 // Validate checks the secret.
 func (q *ResignRequest) Validate() error { return validateLease(q.Lease) }
 
@@ -90,6 +99,9 @@ type TransferRequest struct {
 	Lease string `json:"lease"`
 	To    string `json:"to"` // a candidate's owner
 }
+
+// Secret returns the lease's.
+func (q *TransferRequest) Secret() string { return q.Lease }
 
 // Validate checks the form of the request.
 func (q *TransferRequest) Validate() error {
@@ -166,6 +178,9 @@ type ProposeRequest struct {
 	TimeoutMs *int64          `json:"timeout_ms,omitempty"`
 }
 
+// Secret returns the lease's.
+func (q *ProposeRequest) Secret() string { return q.Lease }
+
 // Validate checks the form of the request.
 func (q *ProposeRequest) Validate() error {
 	if err := validateLease(q.Lease); err != nil {
@@ -184,6 +199,9 @@ type VoteRequest struct {
 	Accept *bool  `json:"accept"`
 	Reason string `json:"reason,omitempty"`
 }
+
+// Secret returns the lease's.
+func (q *VoteRequest) Secret() string { return q.Lease }
 
 // Validate checks the form of the request.
 func (q *VoteRequest) Validate() error {

@@ -10,26 +10,17 @@ import (
 	"github.com/roostbus/roost/coordination"
 )
 
-func (s *Server) campaign(ctx context.Context, r *request) (answer, error) {
-	var q bus.CampaignRequest
-	n, err := s.about(r, bus.KindElection, bus.VerbCampaign, &q)
-	if err != nil {
-		return answer{}, err
-	}
-	c := coordination.Candidate{Priority: int(q.Priority)}
+func (s *Server) campaign(ctx context.Context, a *asked, q *bus.CampaignRequest) (answer, error) {
+	c := coordination.Candidate{Owner: a.by.Owner, Priority: int(q.Priority)}
+	var err error
 	if c.Value, err = value(q.Value); err != nil {
 		return answer{}, err
 	}
-	by, err := r.by(q.Lease)
+	wait, err := s.waits(a.request, q.Waiting)
 	if err != nil {
 		return answer{}, err
 	}
-	wait, err := s.waits(r, q.Waiting)
-	if err != nil {
-		return answer{}, err
-	}
-	c.Owner = by.Owner
-	standing, stamp, err := s.coordination.Elections.Campaign(ctx, n, c, wait, by)
+	standing, stamp, err := s.coordination.Elections.Campaign(ctx, a.name, c, wait, a.by)
 	if err != nil && wait > 0 && ctx.Err() != nil && errors.Is(err, backend.ErrUnavailable) {
 		// It may be a candidate already, so this must not look as if it had not been done.
 		err = fmt.Errorf("%w: a candidate, if at all, that does not lead yet: %v", backend.ErrUnknownOutcome, err) //nolint:errorlint // see above
@@ -44,30 +35,12 @@ func (s *Server) campaign(ctx context.Context, r *request) (answer, error) {
 	return said(&reply, stamp, err)
 }
 
-func (s *Server) resign(ctx context.Context, r *request) (answer, error) {
-	var q bus.ResignRequest
-	n, err := s.about(r, bus.KindElection, bus.VerbResign, &q)
-	if err != nil {
-		return answer{}, err
-	}
-	by, err := r.by(q.Lease)
-	if err != nil {
-		return answer{}, err
-	}
-	_, stamp, err := s.coordination.Elections.Resign(ctx, n, by.Owner, by)
+func (s *Server) resign(ctx context.Context, a *asked, _ *bus.ResignRequest) (answer, error) {
+	_, stamp, err := s.coordination.Elections.Resign(ctx, a.name, a.by.Owner, a.by)
 	return said(bus.ResignReply{}, stamp, err)
 }
 
-func (s *Server) transfer(ctx context.Context, r *request) (answer, error) {
-	var q bus.TransferRequest
-	n, err := s.about(r, bus.KindElection, bus.VerbTransfer, &q)
-	if err != nil {
-		return answer{}, err
-	}
-	by, err := r.by(q.Lease)
-	if err != nil {
-		return answer{}, err
-	}
-	election, stamp, err := s.coordination.Elections.Transfer(ctx, n, by.Owner, q.To, by)
+func (s *Server) transfer(ctx context.Context, a *asked, q *bus.TransferRequest) (answer, error) {
+	election, stamp, err := s.coordination.Elections.Transfer(ctx, a.name, a.by.Owner, q.To, a.by)
 	return said(&election.Record, stamp, err)
 }

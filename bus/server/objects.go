@@ -30,9 +30,42 @@ func (s *Server) about(r *request, kind bus.Kind, v bus.Verb, q any) (engine.Nam
 	return engine.Name(o), err
 }
 
-// by returns as whom a request is made with a lease.
-func (r *request) by(lease string) (backend.Write, error) {
-	return r.identified(bus.Guard{Lease: lease}, "")
+// leased is a request that is made with a lease.
+type leased interface {
+	validated
+	Secret() string
+}
+
+// asked is a request about an object that somebody makes with a lease.
+type asked struct {
+	*request
+	name engine.Name
+	by   backend.Write // as whom it is made
+}
+
+// party returns who makes it.
+func (a *asked) party(u *bus.User) coordination.Party {
+	return coordination.Party{Owner: a.by.Owner, Holder: u.Holder}
+}
+
+// made answers requests that are made with a lease.
+func made[Q any, P interface {
+	*Q
+	leased
+}](s *Server, kind bus.Kind, v bus.Verb, do func(context.Context, *asked, *Q) (answer, error),
+) handler {
+	return func(ctx context.Context, r *request) (answer, error) {
+		var q Q
+		n, err := s.about(r, kind, v, P(&q))
+		if err != nil {
+			return answer{}, err
+		}
+		by, err := r.identified(bus.Guard{Lease: P(&q).Secret()}, "")
+		if err != nil {
+			return answer{}, err
+		}
+		return do(ctx, &asked{r, n, by}, &q)
+	}
 }
 
 // waits returns for how long yet r may wait, and counts it among those that do. It is the
@@ -47,11 +80,6 @@ func (s *Server) waits(r *request, w bus.Waiting) (time.Duration, error) {
 	}
 	// One that has been used up is still one: it queues.
 	return max(read.Wait-time.Since(r.received), 1), nil
-}
-
-// party returns who a request is made by.
-func party(by *backend.Write, u *bus.User) coordination.Party {
-	return coordination.Party{Owner: by.Owner, Holder: u.Holder}
 }
 
 // value returns a candidate's or a proposal's value without spaces that say nothing.

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"context"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/coordination"
 )
@@ -21,44 +23,53 @@ func (s *Server) of(kind bus.Kind, v bus.Verb, handle handler, about, request, r
 	}
 }
 
+// with is of for requests that are made with a lease.
+func with[Q any, P interface {
+	*Q
+	leased
+}](s *Server, kind bus.Kind, v bus.Verb, do func(context.Context, *asked, *Q) (answer, error), about, request, reply string,
+) *endpoint {
+	return s.of(kind, v, made[Q, P](s, kind, v, do), about, request, reply)
+}
+
 // objectEndpoints returns everything that is answered about objects.
 func (s *Server) objectEndpoints() (all []*endpoint) {
 	c := &s.coordination
 	if c.Elections != nil {
 		const election = `{"leader": {"owner", "value"}, "term", "token", "candidates": […], "recent": […]}`
 		all = append(all,
-			s.of(bus.KindElection, bus.VerbCampaign, s.campaign, "be a candidate, or the leader",
+			with(s, bus.KindElection, bus.VerbCampaign, s.campaign, "be a candidate, or the leader",
 				`{"lease": "…", "value": …, "priority": 0, `+wait+`}`, `{"state": "leader"|"candidate", "token", "term", "leader", "position"}`),
-			s.of(bus.KindElection, bus.VerbResign, s.resign, "be a candidate no more", `{"lease": "…"}`, `{}`),
-			s.of(bus.KindElection, bus.VerbTransfer, s.transfer, "have a candidate lead", `{"lease": "…", "to": "<owner>"}`, election))
+			with(s, bus.KindElection, bus.VerbResign, s.resign, "be a candidate no more", `{"lease": "…"}`, `{}`),
+			with(s, bus.KindElection, bus.VerbTransfer, s.transfer, "have a candidate lead", `{"lease": "…", "to": "<owner>"}`, election))
 		all = append(all, common(s, bus.KindElection, c.Elections, whole[coordination.Election], "the election", election)...)
 	}
 	if c.Locks != nil {
 		all = append(all,
-			s.of(bus.KindLock, bus.VerbAcquire, s.acquireLock, "hold a lock",
+			with(s, bus.KindLock, bus.VerbAcquire, s.acquireLock, "hold a lock",
 				"{"+asUser+`, "mode": "exclusive"|"shared", `+wait+"}", `{"state": "held", "token"}`),
-			s.of(bus.KindLock, bus.VerbRelease, released(s, bus.KindLock, c.Locks.Release), "hold a lock no more", "{"+asUser+"}", queue))
+			with(s, bus.KindLock, bus.VerbRelease, released(c.Locks.Release), "hold a lock no more", "{"+asUser+"}", queue))
 		all = append(all, common(s, bus.KindLock, c.Locks, whole[coordination.Lock], "the lock", queue)...)
 	}
 	if c.Semaphores != nil {
 		all = append(all,
-			s.of(bus.KindSemaphore, bus.VerbAcquire, s.acquireSemaphore, "hold permits of a semaphore",
+			with(s, bus.KindSemaphore, bus.VerbAcquire, s.acquireSemaphore, "hold permits of a semaphore",
 				"{"+asUser+`, "permits": 1, "limit": 10, `+wait+"}", `{"state": "held", "token"}`),
-			s.of(bus.KindSemaphore, bus.VerbRelease, released(s, bus.KindSemaphore, c.Semaphores.Release), "hold permits no more", "{"+asUser+"}", queue))
+			with(s, bus.KindSemaphore, bus.VerbRelease, released(c.Semaphores.Release), "hold permits no more", "{"+asUser+"}", queue))
 		all = append(all, common(s, bus.KindSemaphore, c.Semaphores, whole[coordination.Semaphore], "the semaphore", queue)...)
 	}
 	if c.Barriers != nil {
 		const barrier = `{"done", "size", "parties": […]}`
 		all = append(all,
-			s.of(bus.KindBarrier, bus.VerbArrive, s.arrive, "wait for others at a barrier",
+			with(s, bus.KindBarrier, bus.VerbArrive, s.arrive, "wait for others at a barrier",
 				"{"+asUser+`, "size": 3, "generation": 1, `+wait+"}", `{"generation", "released": true}`))
 		all = append(all, common(s, bus.KindBarrier, c.Barriers, whole[coordination.Barrier], "the barrier", barrier)...)
 	}
 	if c.Proposals != nil {
 		all = append(all,
-			s.of(bus.KindProposal, bus.VerbPropose, s.propose, "put a value to the vote",
+			with(s, bus.KindProposal, bus.VerbPropose, s.propose, "put a value to the vote",
 				`{"lease": "…", "value": …, "voters": ["<owner>"]|{"namespace", "service"}, "quorum": "majority"|"all"|2, "timeout_ms": 30000}`, vote),
-			s.of(bus.KindProposal, bus.VerbVote, s.vote, "vote on a proposal", `{"lease": "…", "id": "…", "accept": true, "reason": "…"}`, vote))
+			with(s, bus.KindProposal, bus.VerbVote, s.vote, "vote on a proposal", `{"lease": "…", "id": "…", "accept": true, "reason": "…"}`, vote))
 		proposals := common(s, bus.KindProposal, c.Proposals, latest, "a proposal", vote)
 		proposals[0].handle, proposals[0].request = s.proposal, `{"id": "…", `+freshness+"}"
 		all = append(all, proposals...)

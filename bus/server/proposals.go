@@ -10,28 +10,20 @@ import (
 	"github.com/roostbus/roost/coordination"
 )
 
-func (s *Server) propose(ctx context.Context, r *request) (answer, error) {
-	var q bus.ProposeRequest
-	n, err := s.about(r, bus.KindProposal, bus.VerbPropose, &q)
-	if err != nil {
-		return answer{}, err
-	}
-	p := coordination.Proposal{TimeoutMs: bus.DefaultProposalTimeoutMs}
+func (s *Server) propose(ctx context.Context, a *asked, q *bus.ProposeRequest) (answer, error) {
+	p := coordination.Proposal{Proposer: a.by.Owner, TimeoutMs: bus.DefaultProposalTimeoutMs}
 	if q.TimeoutMs != nil {
 		p.TimeoutMs = *q.TimeoutMs
 	}
+	var err error
 	if p.Value, err = value(q.Value); err != nil {
-		return answer{}, err
-	}
-	by, err := r.by(q.Lease)
-	if err != nil {
 		return answer{}, err
 	}
 	if p.Voters, err = s.voters(ctx, &q.Voters); err != nil {
 		return answer{}, err
 	}
-	p.Proposer, p.Quorum = by.Owner, q.Quorum.Of(len(p.Voters))
-	proposal, stamp, err := s.coordination.Proposals.Propose(ctx, n, p, by)
+	p.Quorum = q.Quorum.Of(len(p.Voters))
+	proposal, stamp, err := s.coordination.Proposals.Propose(ctx, a.name, p, a.by)
 	return said(&proposal, stamp, err)
 }
 
@@ -60,18 +52,9 @@ func (s *Server) voters(ctx context.Context, v *bus.Voters) ([]string, error) {
 	return slices.Compact(owners), nil
 }
 
-func (s *Server) vote(ctx context.Context, r *request) (answer, error) {
-	var q bus.VoteRequest
-	n, err := s.about(r, bus.KindProposal, bus.VerbVote, &q)
-	if err != nil {
-		return answer{}, err
-	}
-	by, err := r.by(q.Lease)
-	if err != nil {
-		return answer{}, err
-	}
-	ballot := coordination.Ballot{Owner: by.Owner, Accept: *q.Accept, Reason: q.Reason}
-	proposal, stamp, err := s.coordination.Proposals.Vote(ctx, n, q.ID, ballot, by)
+func (s *Server) vote(ctx context.Context, a *asked, q *bus.VoteRequest) (answer, error) {
+	ballot := coordination.Ballot{Owner: a.by.Owner, Accept: *q.Accept, Reason: q.Reason}
+	proposal, stamp, err := s.coordination.Proposals.Vote(ctx, a.name, q.ID, ballot, a.by)
 	return said(&proposal, stamp, err)
 }
 

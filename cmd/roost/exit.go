@@ -45,13 +45,13 @@ var outcomes = []struct {
 	{backend.ErrExists, exitConflict, "choose another instance, or unregister that one"},
 	{backend.ErrNotOwner, exitConflict, "only its owner may change it; an operator may remove it with: roost unregister --force"},
 	{backend.ErrConflict, exitConflict, "look it up again and repeat with its revision"},
-	{backend.ErrLeaseExpired, exitConflict, "register again with a new lease"},
+	{backend.ErrLeaseExpired, exitConflict, "grant a new one, and register again with it"},
 	{backend.ErrCompacted, exitConflict, "list again from the beginning"},
 	{backend.ErrLimitExceeded, exitUnavailable, "try again later"},
 	{nats.ErrAuthorization, exitFailed, "check --creds, --nkey or the user in --server"},
 	{nats.ErrPermissionViolation, exitFailed, "this user may not do that; ask the operator of NATS"},
 	{nats.ErrNoServers, exitUnavailable, "start a registry with: roost serve, or say where one is with --server"},
-	{backend.ErrTimeout, exitUnavailable, "wait longer with --timeout"},
+	{backend.ErrTimeout, exitUnavailable, "wait longer with --wait"},
 	{backend.ErrUnavailable, exitUnavailable, "check that a registry runs there (roost serve) and that --prefix is its own"},
 }
 

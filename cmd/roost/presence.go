@@ -87,10 +87,7 @@ func (p *program) leaseName(k client.Key) string {
 	if k.Instance != "" {
 		name += "/" + k.Instance
 	}
-	if len(name) > backend.MaxName {
-		name = strings.ToValidUTF8(name[:backend.MaxName], "")
-	}
-	return name
+	return shortened(name)
 }
 
 func (a *presence) register(ctx context.Context, lease client.LeaseOptions, wait time.Duration, r client.Registration) (client.Registration, error) {

@@ -44,6 +44,7 @@ const (
 	groupServer = "server"
 	groupReads  = "reads"
 	groupWrites = "writes"
+	groupCoord  = "coordination"
 	groupOther  = "other"
 )
 
@@ -77,13 +78,17 @@ func newRoot(p *program) *cobra.Command {
 		&cobra.Group{ID: groupServer, Title: "Run a registry:"},
 		&cobra.Group{ID: groupReads, Title: "Ask one:"},
 		&cobra.Group{ID: groupWrites, Title: "Change one:"},
+		&cobra.Group{ID: groupCoord, Title: "Coordinate through one:"},
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	for group, commands := range map[string][]*cobra.Command{
 		groupServer: {newServe(p)},
 		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newWatch(p), newHealth(p)},
 		groupWrites: {newRegister(p), newRun(p), newUpdate(p), newUnregister(p), newLease(p)},
-		groupOther:  {newBench(p), newVersion(p), newCompletion()},
+		groupCoord: {
+			newElect(p), newLeader(p), newLock(p), newSemaphore(p), newBarrier(p), newCounter(p), newPropose(p), newVote(p),
+		},
+		groupOther: {newBench(p), newVersion(p), newCompletion()},
 	} {
 		for _, c := range commands {
 			c.GroupID = group

@@ -219,7 +219,7 @@ func (b Barriers) Arrive(ctx context.Context, n Name, p coordination.Party, size
 		here.Released = true
 		return here, b.stampOf(s), nil
 	case errors.Is(why, errOver):
-		return here, b.stampOf(s), fmt.Errorf("%w: generation %d was not complete in %v", backend.ErrTimeout, here.Generation, wait)
+		return here, b.stampOf(s), fmt.Errorf("%w: generation %d was not complete in %v", backend.ErrTimeout, here.Generation, wait.Round(time.Millisecond))
 	}
 	return here, b.stampOf(s), unavailable(why)
 }

@@ -104,7 +104,7 @@ func (o *Objects[T]) over(ctx context.Context, d *demand[T], ticket coordination
 	switch {
 	case ok:
 	case errors.Is(why, errOver):
-		err = fmt.Errorf("%w: it was not to be had in %v", backend.ErrTimeout, d.wait)
+		err = fmt.Errorf("%w: it was not to be had in %v", backend.ErrTimeout, d.wait.Round(time.Millisecond))
 	default:
 		err = unavailable(why)
 	}

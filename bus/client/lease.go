@@ -103,7 +103,7 @@ func (c *Client) grant(ctx context.Context, o LeaseOptions) (*Lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.hold(ctx, &Lease{
+	l := &Lease{
 		c: c, secret: o.Secret, owner: bus.Owner(o.Secret),
 		ttl:    time.Duration(reply.TTLMs) * time.Millisecond,
 		grace:  time.Duration(reply.GraceMs) * time.Millisecond,
@@ -111,7 +111,12 @@ func (c *Client) grant(ctx context.Context, o LeaseOptions) (*Lease, error) {
 		checks: make(chan struct{}, 1),
 		acked:  a.sent, conn: conn, told: conn, term: reply.Term, epoch: a.stamp.Epoch,
 		next: a.sent.Add(jittered(time.Duration(reply.TTLMs) * time.Millisecond / 3)),
-	})
+	}
+	if now, _ := c.whereabouts(); now != conn {
+		// The keeper was told of a connection that was lost meanwhile, and may have heard so.
+		l.lost, l.next = time.Now(), time.Now()
+	}
+	return c.hold(ctx, l)
 }
 
 // askGrant asks for the lease of o.Secret, bound to conn unless that is none.

@@ -94,6 +94,31 @@ func TestALeaseThatEndedBeforeItsGrantWasHeardOfIsNotHandedOut(t *testing.T) {
 	})
 }
 
+func TestALeaseThatWasGrantedAsTheConnectionWasReplacedTellsTheNewOneAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, k := newKeeper(t)
+		grant(t, c, ttl) // keeps the connection watched
+		k.set(func() { k.delay = 300 * time.Millisecond })
+		granted := make(chan *Lease)
+		go func() { granted <- grant(t, c, ttl) }()
+		time.Sleep(100 * time.Millisecond)
+		k.become(nats.RECONNECTING)
+		k.become(nats.CONNECTED)
+		l := <-granted
+		k.set(func() { k.delay = 0 })
+		k.heard()
+		time.Sleep(time.Second) // half the grace
+		for _, b := range k.heard() {
+			if slices.Contains(b.secrets, l.Secret()) && b.told != nil && b.told.ClientID == 2 {
+				wantValid(t, l, true, "when its connection was told")
+				return
+			}
+		}
+		t.Error("the keeper was not told; it ends the lease when the grace of the old connection is over")
+	})
+}
+
 func TestALeaseIsKeptAliveEveryThirdOfItsTTL(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

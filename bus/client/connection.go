@@ -17,6 +17,7 @@ func (o *options) connection() []nats.Option {
 	return []nats.Option{
 		nats.Name(o.name),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // a server that starts may not know its accounts yet
 		nats.ReconnectWait(250 * time.Millisecond),
 		nats.ReconnectJitter(500*time.Millisecond, time.Second),
 		nats.ReconnectBufSize(-1),

@@ -18,6 +18,11 @@ import (
 const (
 	// hands is how many leases are reaped at a time.
 	hands = 16
+	// lull is how long nothing must have ended for many leases to be reaped, and longest how
+	// long they wait for that. Of leases that end together the last would end later for the
+	// reaping of the first, and while programs wait for an end, nobody waits for this.
+	lull    = 50 * time.Millisecond
+	longest = time.Second
 	// soonest and latest are the least and the longest pause before another try.
 	soonest = 100 * time.Millisecond
 	latest  = 10 * time.Second
@@ -39,6 +44,9 @@ type Reaper struct {
 	fresh bool // a tenure has begun, and what was left before it is not known yet
 	jobs  map[string]*job
 	ready []*job
+	// newest is when the newest ending came, and oldest when the first of those did that
+	// have been waiting with it.
+	oldest, newest time.Time
 	// pausing is how many wait for another try, busy how many are running.
 	pausing, busy int
 }
@@ -109,6 +117,10 @@ func (r *Reaper) add(e backend.Ending) {
 	}
 	j := &job{Ending: e}
 	r.jobs[e.Owner] = j
+	r.newest = time.Now()
+	if len(r.ready) == 0 {
+		r.oldest = r.newest
+	}
 	r.ready = append(r.ready, j)
 	notify(r.wake)
 }
@@ -136,6 +148,9 @@ func (r *Reaper) take() []*job {
 	if r.pausing > 0 && r.busy < hands {
 		r.due(time.Now())
 	}
+	if r.rushed(time.Now()) {
+		return nil // the ticker comes back to it
+	}
 	free := min(hands-r.busy, len(r.ready))
 	begun := r.ready[:free:free]
 	r.ready = r.ready[free:]
@@ -144,6 +159,11 @@ func (r *Reaper) take() []*job {
 		j.running, j.again = true, false
 	}
 	return begun
+}
+
+// rushed reports whether many leases have just ended and others may be about to.
+func (r *Reaper) rushed(now time.Time) bool {
+	return len(r.ready) > hands && now.Sub(r.newest) < lull && now.Sub(r.oldest) < longest
 }
 
 // drop forgets what is not begun: the next keeper finds all of it, and so does this node if

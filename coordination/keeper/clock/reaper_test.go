@@ -2,6 +2,7 @@ package clock_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -254,6 +255,33 @@ func TestManyEndingsAreReapedAFewAtATime(t *testing.T) {
 		time.Sleep(ttl + 2*time.Second)
 		if got := n.stored(); len(got) != 0 || r.busiest() < 8 || r.busiest() > 16 {
 			t.Errorf("%d stored, %d at a time; want none, and at most 16", len(got), r.busiest())
+		}
+	})
+}
+
+func TestNothingIsReapedWhileManyLeasesEndOneAfterTheOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemains()
+		alone(t, setup{reaper: r})
+		end := func(owner string) {
+			r.mu.Lock()
+			r.left[owner] = 1
+			r.mu.Unlock()
+			r.void(backend.Ending{Owner: owner, Reason: backend.ReasonExpired})
+		}
+		for i := range 17 {
+			end(fmt.Sprint("first-", i))
+		}
+		for i := range 15 { // 600 ms
+			time.Sleep(40 * time.Millisecond)
+			end(fmt.Sprint("later-", i))
+		}
+		if n := r.busiest(); n != 0 {
+			t.Errorf("%d were reaped at a time while others ended; want none", n)
+		}
+		time.Sleep(time.Second)
+		if n := len(r.Remains()); n != 0 {
+			t.Errorf("%d are left a second after the last ending; want none", n)
 		}
 	})
 }

@@ -80,6 +80,7 @@ func NewMourner(counts func(*nats.Msg) bool) *mourner { return newMourner(counts
 
 // Hear and When are what a mourner does.
 func (d *mourner) Hear(m *nats.Msg) { d.hear(m) }
+
 func (d *mourner) When(ctx context.Context, subject string) (time.Time, error) {
 	return d.when(ctx, subject)
 }

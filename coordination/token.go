@@ -64,5 +64,5 @@ func (t Token) next(turn *Turn) Token {
 	if turn.Epoch > t.Epoch {
 		return Token{Epoch: turn.Epoch, Counter: turn.Floor + 1}
 	}
-	return Token{Epoch: t.Epoch, Counter: max(t.Counter, turn.Floor) + 1}
+	return Token{Epoch: t.Epoch, Counter: t.Counter + 1}
 }

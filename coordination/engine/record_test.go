@@ -254,7 +254,7 @@ func TestARefusalIsConfirmed(t *testing.T) {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		behind.store.lag.Store(int64(time.Second))
+		behind.store.lag.Store(int64(100 * time.Millisecond))
 		n.unlock(t, "a")
 		if _, err := behind.try("b"); err != nil {
 			t.Errorf("a lock that was released: %v", err)
@@ -275,7 +275,12 @@ func TestALateNodeTakesNobodyForEndedWhoseGrantItHasNotSeen(t *testing.T) {
 		store := memkv.New()
 		n, behind := start(t, store, "one"), start(t, store, "behind")
 		grant(t, store, "a")
-		behind.store.freeze()
+		if _, err := n.try("a"); err != nil {
+			t.Fatal(err)
+		}
+		n.unlock(t, "a")
+		synctest.Wait()
+		behind.store.freeze() // at a lock that nobody holds
 		grant(t, store, "new")
 		if _, err := n.try("new"); err != nil {
 			t.Fatal(err)

@@ -34,6 +34,24 @@
 // the deed that it allows any time may pass, too. What must never be done twice is written
 // on a condition ([IfRevision]), or to something that refuses who comes late.
 //
+// # Coordination
+//
+// With a lease programs elect a leader ([Client.Election]), exclude each other
+// ([Client.Lock], [Client.Semaphore]), wait for each other ([Client.Barrier]) and decide
+// together ([Client.Proposals], [Voter]); [Client.Counter] needs none. [Client.Singleton] has
+// one of a fleet run something, and package fenced keeps a bucket from leaders that lead no
+// more:
+//
+//	err := c.Lock("default", "invoices").Do(ctx, lease, client.LockOptions{},
+//		func(ctx context.Context, token client.Token) error {
+//			return store.Save(ctx, invoice, token) // which refuses an earlier token
+//		})
+//
+// What waits for its turn goes on waiting whatever becomes of the registry and of NATS, and
+// what was given up while it waited is not left in a queue. But a hold is never more certain
+// than its lease, and a lease never more certain than this process is awake: what must not
+// be done by two is to be done where the [Token] is checked.
+//
 // # Guarantees
 //
 //   - A lease is granted at most once for each call, whatever is lost on the way, and lives
@@ -42,6 +60,12 @@
 //     its keeper and this process measure time at the same rate.
 //   - What a Session has been asked to register is registered, or tried again for ever, or
 //     its hook has been told why not.
+//   - A context of a lease, a hold or a leadership ends before the registry could give to
+//     another what it is for, if the process is awake and an operator does not interfere.
+//   - Of one lock, semaphore or election tokens only grow, also where the registry's store
+//     was lost.
+//   - [Election.Observe] shows only what was committed, never goes back within an epoch, and
+//     misses no term in absences of up to 16.
 //   - A Client reads its own writes, whichever node answers, unless
 //     [WithoutReadYourWrites] says otherwise.
 //   - An error matches what it would match in the server's own process, with errors.Is
@@ -60,6 +84,7 @@
 //   - That a request which a stopped process or a stalled network holds back is not
 //     executed after the call returned. Where that matters, write with IfRevision: such
 //     a write cannot be late.
+//   - That only one process acts as holder or leader at one instant; see [Token].
 //   - That [Client.Watch] can continue from any earlier revision; see there.
 //
 // # Concurrency
@@ -69,6 +94,6 @@
 //
 // A Client starts no goroutine before it is granted a lease. While it holds leases it has
 // two, which keep all of them alive with one message and listen to the connection; they end
-// with the last lease, and Close waits for them. A Session has one. Handlers that the user
-// has set on the connection stay.
+// with the last lease, and Close waits for them. A Session has one, and so has a Leadership
+// until its term is over. Handlers that the user has set on the connection stay.
 package client

@@ -162,7 +162,7 @@ func (o *office) arrive(name string, m *nats.Msg, owner, holder string, ticket i
 		r.Parties = append(slices.Clone(r.Parties), bus.ObjectParty{Owner: owner, Holder: holder})
 	}
 	if r.Size = q.Size; len(r.Parties) == q.Size {
-		r.Done, r.Parties = r.Done+1, nil
+		r.Done, r.Parties, r.Size = r.Done+1, nil, 0
 		o.commit(bus.KindBarrier, name)
 		return bus.ArriveReply{Generation: r.Done, Released: true}, nil
 	}
@@ -208,11 +208,35 @@ func (o *office) proposal(verb, name string, m *nats.Msg, owner string) (any, *b
 // ends ends a lease, and with it what it leads.
 func (o *office) ends(l *Lease) {
 	o.keeper.set(func() { o.expire(l.Secret()) })
+	o.sweep()
+}
+
+// sweep takes everybody out of elections whose lease has ended.
+func (o *office) sweep() {
+	live := map[string]bool{}
+	o.keeper.set(func() {
+		for secret := range o.live {
+			live[bus.Owner(secret)] = true
+		}
+	})
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for key := range o.records {
-		if _, ok := o.records[key].(*bus.ElectionRecord); ok {
-			o.leave(key[len("election."):], l.Owner())
+		r, ok := o.records[key].(*bus.ElectionRecord)
+		if !ok {
+			continue
+		}
+		for _, one := range append(slices.Clone(r.Candidates), deref(r.Leader)) {
+			if one.Owner != "" && !live[one.Owner] {
+				o.leave(key[len("election."):], one.Owner)
+			}
 		}
 	}
+}
+
+func deref(l *bus.ObjectLeader) bus.ObjectLeader {
+	if l == nil {
+		return bus.ObjectLeader{}
+	}
+	return *l
 }

@@ -106,7 +106,11 @@ func (o *office) RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.
 	subject := strings.TrimPrefix(m.Subject, bus.DefaultPrefix+".")
 	kind, rest, _ := strings.Cut(subject, ".")
 	if kind == "lease" || kind == "registry" {
-		return o.keeper.RequestMsgWithContext(ctx, m)
+		reply, err := o.keeper.RequestMsgWithContext(ctx, m)
+		if rest == "revoke" {
+			o.sweep()
+		}
+		return reply, err
 	}
 	o.keeper.mu.Lock()
 	away, mute := o.away, o.mute

@@ -44,8 +44,11 @@ func ExampleLock_Do() {
 			if err != nil {
 				return err
 			}
-			if n, err := result.RowsAffected(); err != nil || n == 0 {
-				return fmt.Errorf("somebody has had the lock since (%w)", err)
+			switch n, err := result.RowsAffected(); {
+			case err != nil:
+				return err
+			case n == 0:
+				return errors.New("somebody has had the lock since: this token is refused")
 			}
 			return nil
 		})

@@ -60,7 +60,7 @@ func (o *Objects[T]) do(ctx context.Context, c *change[T]) (s *state[T], wrote b
 		case errors.Is(err, errUnsure):
 			o.turns.give(key, mine) // others need not wait for the barrier
 			mine = nil
-			if err := o.sync(ctx); err != nil {
+			if err := o.again(ctx, p); err != nil {
 				return nil, false, p.failed(err)
 			}
 			now, in = o.survey(p, key)
@@ -105,6 +105,7 @@ type plan[T any] struct {
 	in        kvstore.Generation // of seen; "" if it was not to be told
 	doubt     bool               // a write may have happened
 	conflicts int
+	surveys   int
 }
 
 // failed returns err, after which nothing has happened, unless that is not known.
@@ -267,6 +268,16 @@ func (o *Objects[T]) survey(p *plan[T], key string) (*state[T], kvstore.Generati
 		p.in = at.Generation
 	}
 	return o.mirror.peek(key)
+}
+
+// again has p decided once more, after a barrier.
+func (o *Objects[T]) again(ctx context.Context, p *plan[T]) error {
+	if p.surveys++; p.sure { // the feed has not said of which store it is
+		if err := sleep(ctx, p.surveys); err != nil {
+			return err
+		}
+	}
+	return o.sync(ctx)
 }
 
 // founded reports whether p may make a record from nothing: what the feed had come to is a

@@ -89,3 +89,23 @@ func TestAnEngineRunsOnceAtATime(t *testing.T) {
 		}
 	})
 }
+
+// C7: a voter whose lease a node has not heard of yet has not refused; one without a lease has.
+func TestAVoterHasRefusedOnlyIfItCertainlyHasNoLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memkv.New()
+		behind := start(t, store, "behind")
+		grant(t, store, "p")
+		behind.store.lag.Store(int64(100 * time.Millisecond))
+		grant(t, store, "v")
+		for voter, want := range map[string]coordination.Decision{"v": coordination.Voting, "nobody": coordination.Aborted} {
+			name := engine.Name{Namespace: "default", Name: voter}
+			p, _, err := behind.Proposals.Propose(t.Context(), name, coordination.Proposal{
+				Proposer: "p", Voters: []string{voter}, Quorum: 1, TimeoutMs: 1000,
+			}, as("p"))
+			if err != nil || p.State != want {
+				t.Errorf("a proposal to %s: %s, %v; want %s", voter, p.State, err, want)
+			}
+		}
+	})
+}

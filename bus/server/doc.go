@@ -5,6 +5,9 @@
 //	…
 //	err = s.Run(ctx) // serves until ctx is done, then finishes what is in hand
 //
+// [WithCoordination] has it answer requests about elections, locks, semaphores, barriers,
+// proposals and counters, too.
+//
 // [Leases] answers what is asked about leases, while the node is the keeper. Its
 // subscriptions are plain ones beside the service, which `nats micro info` does not show.
 //

@@ -38,6 +38,7 @@ type Tail struct {
 
 	base      time.Time
 	revision  atomic.Uint64 // see Revision
+	life      atomic.Uint64 // counts the lives of the store that were seen
 	waiting   atomic.Uint64 // the lowest revision that somebody waits for
 	echo      atomic.Int64  // when the newest write that came back was sent, since base
 	candidate atomic.Bool   // whether an own write is among those waited for

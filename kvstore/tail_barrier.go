@@ -59,8 +59,8 @@ func (t *Tail) sendBarrier(ctx context.Context, w *wait) {
 		return
 	}
 	w.revision, w.sent = revision, sent.at
-	if revision <= sent.revision {
-		t.rebuilds = append(t.rebuilds, w)
+	if revision <= sent.revision && sent.life == t.life.Load() {
+		t.rebuilds = append(t.rebuilds, w) // of a store that is yet to be seen
 		return
 	}
 	t.push(w)
@@ -69,12 +69,15 @@ func (t *Tail) sendBarrier(ctx context.Context, w *wait) {
 // Mark is a moment at which a write was sent.
 type Mark struct {
 	at       time.Duration // since base
+	life     uint64        // of the store, as this node has seen
 	revision uint64
 }
 
 // Sent marks the present, as that of the sending of a write; see [Tail.Wrote].
 func (t *Tail) Sent() Mark {
-	return Mark{at: time.Since(t.base), revision: t.revision.Load()}
+	m := Mark{at: time.Since(t.base), life: t.life.Load()}
+	m.revision = t.revision.Load() // after life, which is counted after the revision has gone back
+	return m
 }
 
 // Wrote says that a write sent at sent was acknowledged with revision, so that its coming

@@ -96,6 +96,12 @@ func (t *Tail) live(revision uint64, snapshot bool) {
 		t.status.State, t.status.Since, t.status.Cause = Live, time.Now(), nil
 	}
 	if snapshot {
+		// First the revision: what waits for one of this life must not be taken for passed
+		// because of one of the life before.
+		t.revision.Store(revision)
+		if t.status.Generation != t.next {
+			t.life.Add(1)
+		}
 		t.status.Generation, t.next = t.next, ""
 		for _, w := range t.rebuilds {
 			t.push(w)

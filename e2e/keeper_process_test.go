@@ -51,6 +51,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if settings := os.Getenv(asProgram); settings != "" {
+		if err := programMain(settings, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if url := os.Getenv(asMember); url != "" {
 		if err := memberMain(url, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -174,7 +174,7 @@ func TestHealthIsShown(t *testing.T) {
 	t.Parallel()
 	node := serve(t, "--backend", "memory", "--server-name", "node-1")
 	got := must(t, node.url, "health")
-	for _, want := range []string{"status         healthy", "node           node-1", "TASK", "feed    running  0", "keeper         node-1, term 1"} {
+	for _, want := range []string{"status              healthy", "node                node-1", "TASK", "running  0", "keeper              node-1, term 1"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("roost health printed\n%swant %q in it", got, want)
 		}

@@ -26,7 +26,7 @@ func TestEveryFailureHasItsExitCodeAndOneLine(t *testing.T) {
 		{[]string{"lookup", "nobody/i-1"}, exitNotFound, "not found"},
 		{[]string{"update", "nobody/i-1", "--status", "down"}, exitNotFound, "not found"},
 		{[]string{"unregister", "nobody/i-1", "--if-revision", "7"}, exitConflict, "does not exist"},
-		{[]string{"register", "orders"}, exitUsage, "--permanent"},
+		{[]string{"register", "orders", "--permanent", "--lease", "H4QWDBVVTIQXVMV2OS6CNXVIUA"}, exitUsage, "--permanent"},
 		{[]string{"register"}, exitUsage, "SERVICE is missing"},
 		{[]string{"register", "_internal/i-1", "--permanent"}, exitUsage, "reserved"},
 		{[]string{"register", "orders/i-1", "--permanent", "--weight", "70000"}, exitUsage, "65535"},
@@ -87,7 +87,7 @@ func TestHealthExitsWithWhatTheNodeSays(t *testing.T) {
 		service, err := micro.AddService(nc, micro.Config{
 			Name: "sick", Version: "0.0.0",
 			Endpoint: &micro.EndpointConfig{Subject: "sick.v1.registry.health", Handler: micro.HandlerFunc(func(r micro.Request) {
-				_ = r.Respond([]byte(`{"status":"` + status + `","problems":["the bucket is away"]}`))
+				_ = r.Respond([]byte(`{"status":"` + status + `","problems":["the bucket is away"],"notes":["no system account"],"leases":3,"connection_events":false}`))
 			})},
 		})
 		if err != nil {
@@ -97,7 +97,15 @@ func TestHealthExitsWithWhatTheNodeSays(t *testing.T) {
 			t.Fatal(err)
 		}
 		code, out, said := roost(t, upstream.url, "health", "--prefix", "sick.v1")
-		if code != want || !strings.Contains(out, "the bucket is away") || said != "" {
+		for _, line := range []string{
+			"problem             the bucket is away\n", "note                no system account\n", "leases              3\n",
+			"closed connections  not noticed before the TTL has passed\n",
+		} {
+			if !strings.Contains(out, line) {
+				t.Errorf("roost health printed\n%swant %q in it", out, line)
+			}
+		}
+		if code != want || said != "" {
 			t.Errorf("roost health of one %s = %d, %q, %q; want %d", status, code, out, said, want)
 		}
 		if err := service.Stop(); err != nil {

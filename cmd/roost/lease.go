@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -110,7 +112,7 @@ func newLeaseKeep(p *program) *cobra.Command {
 			return p.with(cmd, &c, func(ctx context.Context, session *session) error {
 				expired, err := session.KeepAlive(ctx, args...)
 				if err == nil && len(expired) > 0 {
-					err = fmt.Errorf("%d of %d leases: %w", len(expired), len(args), backend.ErrLeaseExpired)
+					err = fmt.Errorf("keep %s alive: %w: owner %s", counted(len(args), "lease"), backend.ErrLeaseExpired, strings.Join(expired, ", "))
 				}
 				return err
 			})
@@ -134,7 +136,7 @@ func newLeaseGet(p *program) *cobra.Command {
 			return p.with(cmd, &c, func(ctx context.Context, session *session) error {
 				l, _, err := session.LeaseGet(ctx, args[0], client.Read{})
 				if err != nil {
-					return err
+					return noLease(err)
 				}
 				return session.show(func(w io.Writer) error { return writeLeases(w, []client.LeaseInfo{l}) })
 			})
@@ -208,6 +210,7 @@ func (p *program) leaseRevoke(cmd *cobra.Command, who string, s *leaseRevokeSett
 		removed := 0
 		if s.Owner {
 			removed, err = session.AdminRevoke(ctx, who, s.Reason)
+			err = noLease(err)
 		} else {
 			removed, err = session.RevokeSecret(ctx, who)
 		}
@@ -215,10 +218,18 @@ func (p *program) leaseRevoke(cmd *cobra.Command, who string, s *leaseRevokeSett
 			return err
 		}
 		return session.show(func(w io.Writer) error {
-			_, err := fmt.Fprintf(w, "revoked; %d registrations removed\n", removed)
+			_, err := fmt.Fprintf(w, "revoked; %s removed\n", counted(removed, "registration"))
 			return err
 		})
 	})
+}
+
+// noLease says of one that is not found where others are to be found.
+func noLease(err error) error {
+	if errors.Is(err, backend.ErrNotFound) {
+		return &codedError{code: exitNotFound, err: fmt.Errorf("%w; see which live with: roost lease list", err)}
+	}
+	return err
 }
 
 func writeLeases(w io.Writer, all []client.LeaseInfo) error {

@@ -139,10 +139,17 @@ func writeHealth(w io.Writer, h *bus.HealthReply) error {
 	for _, problem := range h.Problems {
 		c.add("problem", problem)
 	}
+	for _, note := range h.Notes {
+		c.add("note", note)
+	}
 	c.add("node", h.Node)
 	c.add("version", h.Version)
 	c.add("backend", fmt.Sprintf("%s, %s", h.Backend, h.State))
 	c.add("registrations", fmt.Sprintf("%d of %d services", h.Registrations, h.Services))
+	c.add("leases", shownLeases(h))
+	if h.ConnectionEvents != nil {
+		c.add("closed connections", map[bool]string{true: "noticed at once", false: "not noticed before the TTL has passed"}[*h.ConnectionEvents])
+	}
 	c.add("revision", fmt.Sprintf("%d in epoch %d, at most %d ms old", h.Revision, h.Epoch, h.AgeMs))
 	if h.Keeper != nil {
 		c.add("keeper", fmt.Sprintf("%s, term %d", h.Keeper.Node, h.Keeper.Term))
@@ -173,6 +180,22 @@ func writeHealth(w io.Writer, h *bus.HealthReply) error {
 		}
 	}
 	return nil
+}
+
+// shownLeases says how leases are, as far as the node knows.
+func shownLeases(h *bus.HealthReply) string {
+	if h.Suspects == nil || h.Held == nil {
+		return decimal(h.Leases)
+	}
+	return fmt.Sprintf("%d, %d of them suspect, %d held back", h.Leases, *h.Suspects, *h.Held)
+}
+
+// counted is n of something, by its singular.
+func counted(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 func decimal[T ~int | ~int64 | ~uint64](n T) string { return fmt.Sprintf("%d", n) }

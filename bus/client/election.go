@@ -75,7 +75,8 @@ func (e *Election) Get(ctx context.Context, read Read) (ElectionRecord, Stamp, e
 }
 
 // Resign takes lease's owner out of the election, whether it leads or is a candidate. One
-// who takes no part changes nothing. A leader who has a [Leadership] uses its Resign.
+// who takes no part changes nothing. A leader who has a [Leadership] uses its Resign. A
+// Campaign that is under way would make it a candidate again: end its context before.
 func (e *Election) Resign(ctx context.Context, lease *Lease) error {
 	return e.ResignAs(ctx, lease.Owner())
 }

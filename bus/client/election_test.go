@@ -129,6 +129,10 @@ func TestALeadershipEndsWhenItIsNotCertainAnyMore(t *testing.T) {
 		"the lease is revoked": {func(_ *office, l *Leadership) error {
 			return l.lease.Revoke(context.Background())
 		}, ErrRevoked, true},
+		"the lease is revoked, and no announcement comes": {func(o *office, l *Leadership) error {
+			o.do(func() { o.silent = true })
+			return l.lease.Revoke(context.Background())
+		}, ErrRevoked, true},
 		"the keeper is not heard": {func(o *office, _ *Leadership) error {
 			o.keeper.set(func() { o.away = true })
 			time.Sleep(ttl)

@@ -19,10 +19,11 @@ import (
 	"github.com/roostbus/roost/e2e/natstest"
 )
 
-// badLink connects to a NATS server and loses events on the way, by chance.
+// badLink connects to a NATS server and loses events and announcements on the way, by
+// chance.
 type badLink struct {
 	to      *natstest.Server
-	percent atomic.Int64 // of events that are lost
+	percent atomic.Int64 // of them that are lost
 	lost    atomic.Int64
 
 	mu    sync.Mutex
@@ -80,7 +81,8 @@ func (c *badConn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		c.rest = append(line, body...)
-		if strings.Contains(words[1], ".event.") && rand.Int64N(100) < c.link.percent.Load() {
+		published := strings.Contains(words[1], ".event.") || strings.Contains(words[1], ".announce.")
+		if published && rand.Int64N(100) < c.link.percent.Load() {
 			c.link.lost.Add(1)
 			c.rest = nil
 		}

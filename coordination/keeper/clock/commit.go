@@ -42,13 +42,26 @@ func (s *session) commit(ctx context.Context, all []ending) {
 		// Nothing may be said of them in this session, which is over.
 	case errors.Is(err, kvstore.ErrConflict), errors.Is(err, kvstore.ErrUnknownOutcome):
 		if s.seen(ctx) {
-			s.undoAll(s.living(ctx, all), err)
+			s.again(ctx, s.living(ctx, all), len(all), err)
 		}
 	default:
 		s.log.LogAttrs(ctx, slog.LevelDebug, "leases not ended", slog.Int("leases", len(all)), slog.Any("err", err))
 		s.undoAll(all, err)
 		rest(ctx)
 	}
+}
+
+// again goes on with those of a batch that live although it should have ended them. Where
+// nothing that was seen explains why it was refused, one of them may be what the table does
+// not know, a record that somebody has spoilt: it must not keep the others.
+func (s *session) again(ctx context.Context, all []ending, were int, err error) {
+	if half := len(all) / 2; half > 0 && len(all) == were && errors.Is(err, kvstore.ErrConflict) {
+		s.commit(ctx, all[:half])
+		s.commit(ctx, all[half:])
+		return
+	}
+	s.undoAll(all, err)
+	rest(ctx)
 }
 
 // fenced has write write something behind the fence, in this session's term.

@@ -7,6 +7,8 @@ import (
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/coordination/keeper/clock"
+	"github.com/roostbus/roost/coordination/lease"
+	"github.com/roostbus/roost/kvstore"
 )
 
 const ttl = 10 * time.Second
@@ -128,6 +130,27 @@ func TestAKeepaliveOfALeaseThatIsEndingWaitsAndIsToldTheOutcome(t *testing.T) {
 		}
 		if _, ok := n.end("x"); !ok {
 			t.Error("expired was said of a lease that had not ended")
+		}
+	})
+}
+
+// TestARecordThatSomebodyHasSpoiltKeepsNoOtherFromEnding is L2.
+func TestARecordThatSomebodyHasSpoiltKeepsNoOtherFromEnding(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := alone(t, setup{})
+		for _, owner := range []string{"v", "w", "x", "y", "z"} {
+			n.grant(t, owner, ttl)
+		}
+		synctest.Wait()
+		l, _ := n.table.Get("x")
+		if _, err := n.gates.Store.Write(t.Context(), kvstore.Write{Key: lease.Key("x"), Value: []byte("spoilt"), Expect: l.Revision}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(ttl + late)
+		for _, owner := range []string{"v", "w", "y", "z"} {
+			if _, ok := n.end(owner); !ok {
+				t.Errorf("%s has not ended", owner)
+			}
 		}
 	})
 }

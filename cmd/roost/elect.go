@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -147,7 +148,8 @@ func (p *program) showLeader(l client.Leader) error {
 	if owner == "" {
 		owner = "(nobody)"
 	}
-	_, err := fmt.Fprintf(p.stdout, "term %d  owner %s  token %s  %s\n", l.Term, owner, l.Token, visible(string(l.Value)))
+	line := fmt.Sprintf("term %d  owner %s  token %s  %s", l.Term, owner, l.Token, visible(string(l.Value)))
+	_, err := fmt.Fprintln(p.stdout, strings.TrimRight(line, " "))
 	return err
 }
 

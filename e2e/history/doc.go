@@ -6,5 +6,8 @@
 //	h.Do(client, history.Ask{Kind: history.Lookup, Key: "a"}, func() history.Answer { … })
 //	for _, violation := range history.Check(h.Records(), time.Minute) { … }
 //
-// The decision is package porcupine's. The model of a registration is this package's.
+// A [Chronicle] and [Judge] are the same for locks, semaphores, elections and counters, what
+// is held of which ends with leases.
+//
+// The decision is package porcupine's. The models are this package's.
 package history

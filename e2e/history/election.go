@@ -1,0 +1,94 @@
+package history
+
+import (
+	"fmt"
+	"slices"
+)
+
+// election is the state of one. Nobody transfers, and all have the same priority.
+type election struct {
+	leader     string
+	candidates []string // in the order of their coming
+	term       uint64
+	token      string // of the term; "" while nobody has been told
+	newest     string // token that is known to be given
+	dead       []string
+	over       bool
+}
+
+func (e *election) String() string {
+	return fmt.Sprintf("%v", Finding{Fate: Done, Token: e.newest, Term: e.term, Leader: e.leader, Candidates: e.candidates})
+}
+
+func (e *election) equal(other *election) bool {
+	return e.leader == other.leader && e.term == other.term && e.token == other.token && e.newest == other.newest &&
+		e.over == other.over && slices.Equal(e.candidates, other.candidates) && slices.Equal(e.dead, other.dead)
+}
+
+// step reports whether an election in state e can answer d so, and its state then.
+func (e election) step(d Deed, f Finding) (election, bool) {
+	in := e.leader == d.Owner || slices.Contains(e.candidates, d.Owner)
+	switch {
+	case d.Verb == ceases:
+		e.over = true
+		return e, true
+	case d.Verb == End:
+		// Readers know at once; who follows is decided by whoever changes the record next.
+		e.dead = insert(e.dead, d.Owner)
+		return e.without(d.Owner), true
+	case f.Fate == Unknown && e.over:
+		return e, true
+	case d.Verb == advance:
+		return e.elect(), e.leader == "" && len(e.candidates) > 0
+	case d.Verb == Campaign:
+		if slices.Contains(e.dead, d.Owner) || f.Fate == Unknown && in {
+			return e, false
+		}
+		if e = e.elect(); !in {
+			e.candidates = append(slices.Clone(e.candidates), d.Owner)
+		}
+		return e.elect(), true
+	case d.Verb == Resign:
+		return e.without(d.Owner).elect(), in || f.Fate == Done
+	case d.Verb == Lead:
+		if e.leader != d.Owner {
+			return e, false
+		}
+		return e.told(f)
+	}
+	if e.leader != f.Leader || !slices.Equal(e.candidates, f.Candidates) {
+		return e, false
+	}
+	return e.told(f)
+}
+
+// told reports whether e's term can be that of f, and e when that is known.
+func (e election) told(f Finding) (election, bool) {
+	switch {
+	case f.Term != e.term:
+		return e, false
+	case e.term == 0 || f.Token == e.token:
+		return e, true
+	case e.token != "" || f.Token <= e.newest:
+		return e, false
+	}
+	e.token, e.newest = f.Token, f.Token
+	return e, true
+}
+
+func (e election) without(owner string) election {
+	if e.leader == owner {
+		e.leader = ""
+	}
+	e.candidates = slices.DeleteFunc(slices.Clone(e.candidates), func(c string) bool { return c == owner })
+	return e
+}
+
+// elect has the first candidate lead where nobody does.
+func (e election) elect() election {
+	if e.leader == "" && len(e.candidates) > 0 {
+		e.leader, e.candidates = e.candidates[0], e.candidates[1:]
+		e.term, e.token = e.term+1, ""
+	}
+	return e
+}

@@ -95,6 +95,7 @@ func TestAPartyThatIsCancelledDoesNotCount(t *testing.T) {
 		defer cancel()
 		_, err := b.Arrive(ctx, lease, ArriveOptions{})
 		wantErr(t, err, context.DeadlineExceeded)
+		synctest.Wait() // it is taken out in the background
 		_, err = b.Arrive(t.Context(), lease, ArriveOptions{Wait: time.Minute})
 		wantErr(t, err, ErrTimeout)
 		o.do(func() {

@@ -20,12 +20,16 @@ type loss struct {
 
 // inSilence is what a cable does, and byClosing what a proxy does that restarts.
 var (
-	inSilence = loss{"InSilence",
-		func(t *testing.T, p *natstest.Proxy) { t.Helper(); p.Cut(t) },
-		func(t *testing.T, p *natstest.Proxy) { t.Helper(); p.Heal(t) }}
-	byClosing = loss{"ByClosing",
-		func(_ *testing.T, p *natstest.Proxy) { p.Break() },
-		func(t *testing.T, p *natstest.Proxy) { t.Helper(); p.Mend(t) }}
+	inSilence = loss{
+		name: "InSilence",
+		lose: func(t *testing.T, p *natstest.Proxy) { t.Helper(); p.Cut(t) },
+		mend: func(t *testing.T, p *natstest.Proxy) { t.Helper(); p.Heal(t) },
+	}
+	byClosing = loss{
+		name: "ByClosing",
+		lose: func(_ *testing.T, p *natstest.Proxy) { p.Break() },
+		mend: func(t *testing.T, p *natstest.Proxy) { t.Helper(); p.Mend(t) },
+	}
 )
 
 // distant is a program whose link to NATS can be lost, and one that sees what happens to it.

@@ -68,12 +68,11 @@ func (p *program) elect(cmd *cobra.Command, name string, command []string, s *el
 // elect leads again and again, until the command has ended by itself.
 func (s *stage) elect(ctx context.Context, e *client.Election, o client.CampaignOptions) error {
 	for {
-		waiting, stop := s.asked(ctx)
+		waiting, stop := asked(ctx, s.signals)
 		leads, err := e.Campaign(waiting, s.lease, o)
-		asked := errors.Is(context.Cause(waiting), errAsked)
 		stop()
 		switch {
-		case asked:
+		case errors.Is(context.Cause(waiting), errAsked):
 			return nil
 		case errors.Is(err, backend.ErrLeaseExpired):
 			s.sayf("the lease has ended; standing again with another one")

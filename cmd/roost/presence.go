@@ -34,8 +34,8 @@ func (s *leaseSettings) options(name string) (client.LeaseOptions, error) {
 	switch {
 	case s.TTL < time.Second || s.TTL > 24*time.Hour:
 		return client.LeaseOptions{}, usagef("--ttl %v: must be 1s to 24h", s.TTL)
-	case s.Grace < 0 || s.Grace > 24*time.Hour:
-		return client.LeaseOptions{}, usagef("--grace %v: must be 0 to 24h", s.Grace)
+	case s.Grace < 0 || s.Grace > 24*time.Hour || s.Grace%time.Millisecond != 0:
+		return client.LeaseOptions{}, usagef("--grace %v: must be 0 to 24h, in whole milliseconds", s.Grace)
 	case s.Wait < 0:
 		return client.LeaseOptions{}, usagef("--wait %v: must not be negative", s.Wait)
 	}
@@ -161,6 +161,7 @@ type statusChanger struct {
 	*presence
 	mu   sync.Mutex
 	want client.Status // 0 for nothing
+	last bool          // nothing else is taken
 	wake chan struct{}
 }
 
@@ -169,9 +170,16 @@ func newStatusChanger(a *presence) *statusChanger {
 }
 
 // set asks for a status. Only the newest one counts.
-func (s *statusChanger) set(status client.Status) {
+func (s *statusChanger) set(status client.Status) { s.demand(status, false) }
+
+// finally asks for a status that stays.
+func (s *statusChanger) finally(status client.Status) { s.demand(status, true) }
+
+func (s *statusChanger) demand(status client.Status, last bool) {
 	s.mu.Lock()
-	s.want = status
+	if !s.last || last {
+		s.want, s.last = status, last
+	}
 	s.mu.Unlock()
 	select {
 	case s.wake <- struct{}{}:

@@ -43,9 +43,18 @@ func (p *probe) validate() error {
 	}
 	u, err := url.Parse(p.HTTP)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return usagef("--health-http %q: want a URL like http://127.0.0.1:8080/healthz", p.HTTP)
+		return usagef("--health-http: want a URL like http://127.0.0.1:8080/healthz")
 	}
 	return nil
+}
+
+// shown is the URL without a password.
+func (p *probe) shown() string {
+	u, err := url.Parse(p.HTTP)
+	if err != nil {
+		return "the URL"
+	}
+	return u.Redacted()
 }
 
 // ask asks once. nil means that the child is well.
@@ -61,7 +70,7 @@ func (p *probe) ask(ctx context.Context, r *child.Runner) error {
 func (p *probe) askHTTP(ctx context.Context) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.HTTP, http.NoBody)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", p.HTTP, err)
+		return fmt.Errorf("ask %s: %w", p.shown(), err)
 	}
 	request.Header.Set("User-Agent", "roost")
 	request.Close = true
@@ -71,14 +80,14 @@ func (p *probe) askHTTP(ctx context.Context) error {
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err
 		}
-		return fmt.Errorf("ask %s: %w", p.HTTP, err)
+		return fmt.Errorf("ask %s: %w", p.shown(), err)
 	}
 	_, _ = io.Copy(io.Discard, io.LimitReader(reply.Body, 64<<10)) // what it says does not matter
 	if err := reply.Body.Close(); err != nil {
-		return fmt.Errorf("ask %s: %w", p.HTTP, err)
+		return fmt.Errorf("ask %s: %w", p.shown(), err)
 	}
 	if reply.StatusCode < 200 || reply.StatusCode >= 400 {
-		return fmt.Errorf("ask %s: status %s", p.HTTP, reply.Status)
+		return fmt.Errorf("ask %s: status %s", p.shown(), reply.Status)
 	}
 	return nil
 }

@@ -143,16 +143,16 @@ func (s *stage) leave(ctx context.Context) {
 	}
 }
 
-// asked returns a context that ends with ctx or when the process is asked to end, until the
-// returned function is called: from then on signals are for somebody else.
-func (s *stage) asked(ctx context.Context) (_ context.Context, stop func()) {
+// asked returns a context that ends with ctx or when a signal asks the process to end, until
+// the returned function is called: from then on signals are for somebody else.
+func asked(ctx context.Context, signals <-chan os.Signal) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	over, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			select {
-			case signal := <-s.signals:
+			case signal := <-signals:
 				if child.Ends(signal) {
 					cancel(fmt.Errorf("%w: %v", errAsked, signal))
 					return
@@ -215,12 +215,11 @@ func (p *program) underRole(
 	take func(ctx context.Context, c *client.Client, l *client.Lease) (*client.Hold, error),
 ) error {
 	return p.perform(cmd, name, command, s, func(ctx context.Context, st *stage) error {
-		waiting, stop := st.asked(ctx)
+		waiting, stop := asked(ctx, st.signals)
 		hold, err := take(waiting, st.client, st.lease)
-		asked := errors.Is(context.Cause(waiting), errAsked)
 		stop()
 		if err != nil {
-			if asked {
+			if errors.Is(context.Cause(waiting), errAsked) {
 				err = context.Cause(waiting)
 			}
 			return notStarted(err)

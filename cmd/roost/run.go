@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -128,28 +127,17 @@ func (p *program) run(cmd *cobra.Command, service string, command []string, s *r
 // begin registers r, unless the process is asked to end meanwhile. An instance that cannot
 // be registered is one that is not started.
 func (p *program) begin(ctx context.Context, cmd *cobra.Command, s *runSettings, r client.Registration, signals <-chan os.Signal) (*presence, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	done := make(chan struct{})
-	defer close(done)
-	go func() {
-		for {
-			select {
-			case signal := <-signals:
-				if child.Ends(signal) {
-					cancel(fmt.Errorf("%v", signal))
-					return
-				}
-			case <-done:
-				return
-			}
-		}
-	}()
-	here, _, err := p.appear(ctx, cmd, &s.connection, &s.leaseSettings, r)
-	if _, wrong := errors.AsType[*usageError](err); err == nil || wrong || errors.Is(err, backend.ErrInvalid) {
-		return here, err
+	waiting, stop := asked(ctx, signals)
+	here, _, err := p.appear(waiting, cmd, &s.connection, &s.leaseSettings, r)
+	stop()
+	if cause := context.Cause(waiting); err == nil && errors.Is(cause, errAsked) {
+		here.vanish(context.WithoutCancel(ctx))
+		err = cause
 	}
-	return nil, &codedError{code: exitUnavailable, err: fmt.Errorf("%s; the command was not started", complaint(err))}
+	if err == nil {
+		return here, nil
+	}
+	return nil, notStarted(err)
 }
 
 // supervisor keeps a child running and says how it is.
@@ -242,7 +230,7 @@ func (v *supervisor) once(ctx context.Context) (child.Exit, error) {
 			if child.Ends(signal) {
 				stop()
 				v.ending = true
-				v.set(backend.Draining)
+				v.finally(backend.Draining)
 			}
 			process.Signal(signal)
 		case <-v.Done():

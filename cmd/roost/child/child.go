@@ -45,7 +45,7 @@ func (e Exit) String() string {
 	case e.Err != nil:
 		return e.Err.Error()
 	case e.Signal != 0:
-		return "killed by " + e.Signal.String()
+		return "signal: " + e.Signal.String()
 	}
 	return fmt.Sprintf("exit code %d", e.Code)
 }

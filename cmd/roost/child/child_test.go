@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -132,6 +133,26 @@ func TestAChildThatDoesNotStopIsKilledWithAllThatItStarted(t *testing.T) {
 	}
 	if got := p.Stop(t.Context()); got.Signal != syscall.SIGKILL {
 		t.Errorf("exit = %+v; want killed", got)
+	}
+	gone(t, grandchild)
+}
+
+func TestACommandWhoseTimeIsOverIsKilledWithAllThatItStarted(t *testing.T) {
+	t.Parallel()
+	path, line := fifo(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cmd := exec.CommandContext(ctx, "sh", "-c", `sleep 600 & echo $! > "$OUT"; wait`)
+	cmd.Env = append(os.Environ(), "OUT="+path)
+	var r child.Runner
+	ended := make(chan error, 1)
+	go func() { ended <- r.Run(cmd) }()
+	grandchild, err := strconv.Atoi(line())
+	if err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err == nil {
+		t.Error("a command that was killed has succeeded")
 	}
 	gone(t, grandchild)
 }

@@ -20,9 +20,10 @@ func Signals() (signals <-chan os.Signal, stop func()) {
 	return c, func() { signal.Stop(c) }
 }
 
-// Ends reports whether s asks a process to end.
+// Ends reports whether s asks a process to end. That a terminal hangs up does; to a process
+// without one the same signal says that its settings have changed.
 func Ends(s os.Signal) bool {
-	return s == syscall.SIGINT || s == syscall.SIGTERM || s == syscall.SIGQUIT || s == syscall.SIGHUP
+	return s == syscall.SIGINT || s == syscall.SIGTERM || s == syscall.SIGQUIT || s == syscall.SIGHUP && isTerminal(os.Stdin)
 }
 
 // fromTerminal reports whether s is one that a terminal sends to all in the foreground.
@@ -44,6 +45,9 @@ func (p *Process) send(s os.Signal) {
 	}
 	_ = p.cmd.Process.Signal(s) // fails only if it has ended
 }
+
+// kill kills a process that leads a group, and the group.
+func kill(p *os.Process) error { return syscall.Kill(-p.Pid, syscall.SIGKILL) }
 
 func killedBy(state *os.ProcessState) (syscall.Signal, bool) {
 	status, ok := state.Sys().(syscall.WaitStatus)

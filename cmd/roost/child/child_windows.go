@@ -34,4 +34,6 @@ func attributes(bool) *syscall.SysProcAttr { return nil }
 
 func (p *Process) send(os.Signal) { _ = p.cmd.Process.Kill() } // fails only if it has ended
 
+func kill(p *os.Process) error { return p.Kill() }
+
 func killedBy(*os.ProcessState) (syscall.Signal, bool) { return 0, false }

@@ -2,6 +2,7 @@ package child
 
 import (
 	"os/exec"
+	"runtime"
 	"sync"
 )
 
@@ -15,12 +16,22 @@ type Runner struct {
 // Start starts c: a *StartError.
 func (r *Runner) Start(c Command) (*Process, error) { return start(r, c) }
 
-// Run runs cmd, as its method of that name does.
+// Run runs cmd, as its method of that name does, in a process group of its own. When its
+// context is over it is killed with all that it has started.
 func (r *Runner) Run(cmd *exec.Cmd) error {
-	if err := r.begin(cmd); err != nil {
-		return err
-	}
-	return r.wait(cmd)
+	cmd.SysProcAttr = attributes(true)
+	cmd.Cancel = func() error { return kill(cmd.Process) }
+	ended := make(chan error)
+	go func() {
+		runtime.LockOSThread() // as in start
+		defer runtime.UnlockOSThread()
+		err := r.begin(cmd)
+		if err == nil {
+			err = r.wait(cmd)
+		}
+		ended <- err
+	}()
+	return <-ended
 }
 
 // begin starts cmd. Nobody else waits for it, however soon it ends.

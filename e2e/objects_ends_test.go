@@ -127,7 +127,7 @@ func raceRounds() int {
 	if testing.Short() {
 		return 40
 	}
-	return 500
+	return 300
 }
 
 // C6: a lease ends, by the keeper at one node, as it is granted a lock, by either node.

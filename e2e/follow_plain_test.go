@@ -140,7 +140,9 @@ func (f *plainFollower) list(ctx context.Context, least uint64) (began bool, err
 	}
 	for page := 0; page == 0 || body["after"] != nil; page++ {
 		request.Data, _ = json.Marshal(body)
-		reply, err := f.nc.RequestMsgWithContext(ctx, request)
+		asking, cancel := context.WithTimeout(ctx, 5*time.Second) // a reply may be lost, too
+		reply, err := f.nc.RequestMsgWithContext(asking, request)
+		cancel()
 		if err != nil {
 			return false, err
 		}

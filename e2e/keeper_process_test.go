@@ -65,6 +65,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if settings := os.Getenv(asActors); settings != "" {
+		if err := actorsMain(settings, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	os.Exit(m.Run())
 }
 

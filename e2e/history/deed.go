@@ -140,7 +140,7 @@ func (c *Chronicle) Note(e Event) {
 		c.counts = map[Fate]int{}
 	}
 	c.events = append(c.events, e)
-	if e.Deed.Verb != End {
+	if e.Deed.Verb != End && e.Deed.Verb != Lead { // they are no requests
 		c.counts[e.Finding.Fate]++
 	}
 }

@@ -101,6 +101,9 @@ func (a *presence) register(ctx context.Context, lease client.LeaseOptions, wait
 	until := time.Now().Add(wait)
 	for waited := false; ; waited = true {
 		made, _, err := a.Register(ctx, r, client.Write{})
+		if errors.Is(err, backend.ErrUnknownOutcome) { // asked once more, it writes nothing if it was done
+			made, _, err = a.Register(ctx, r, client.Write{})
+		}
 		if !errors.Is(err, backend.ErrExists) || !time.Now().Before(until) {
 			return made, err
 		}

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus/client"
 )
@@ -294,7 +296,9 @@ func holder(t *testing.T, c *client.Client, instance string) string {
 // lookerAt returns a client that does not share its fate with anybody.
 func lookerAt(t *testing.T, url string, opts ...client.Option) *client.Client {
 	t.Helper()
-	c, err := client.Connect(t.Context(), url, append([]client.Option{client.WithPrefix(keeperPrefix)}, opts...)...)
+	c, err := client.Connect(t.Context(), url, append([]client.Option{
+		client.WithPrefix(keeperPrefix), client.WithNATS(nats.Timeout(patience)),
+	}, opts...)...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -302,13 +306,16 @@ func lookerAt(t *testing.T, url string, opts ...client.Option) *client.Client {
 	return c
 }
 
-// took fails unless at is from earliest to latest after begin, with room for a machine
-// that is busy.
+// busy is how much later than promised something may happen on a machine that does much
+// else. How late it is on one that does not is for roost bench to say.
+const busy = 10 * time.Second
+
+// took fails unless at is from earliest to latest after begin, or a little later.
 func took(t *testing.T, what string, begin, at time.Time, earliest, latest time.Duration) {
 	t.Helper()
 	d := at.Sub(begin)
 	t.Logf("%s: after %v", what, d.Round(time.Millisecond))
-	if d < earliest || d > latest+keeperSlack {
+	if d < earliest || d > latest+busy {
 		t.Errorf("%s after %v; want %v to %v", what, d, earliest, latest)
 	}
 }

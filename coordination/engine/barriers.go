@@ -26,6 +26,7 @@ func (b Barriers) Arrive(ctx context.Context, n Name, p coordination.Party, size
 	var here coordination.Arrival
 	s, _, err := b.do(ctx, &change[coordination.Barrier]{
 		name: n, by: by, once: generation == 0,
+		final: func(was, next *coordination.Barrier) bool { return next.Done != was.Done },
 		apply: func(x coordination.Barrier, turn *coordination.Turn) (next coordination.Barrier, err error) {
 			with := &ticket
 			if wait == 0 {

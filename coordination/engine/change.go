@@ -31,6 +31,11 @@ type change[T any] struct {
 	// loose says that it does not matter whether something that writes nothing is decided
 	// from what is newest.
 	loose bool
+
+	// final, if not nil, reports whether what apply has made of was cannot be taken back.
+	// Then it is decided from what reflects every end of a lease that was acknowledged
+	// before: a lock given to one who has ended passes on, this would stand.
+	final func(was, next *T) bool
 }
 
 // errUnsure means that the same has to be decided again after a barrier.
@@ -170,6 +175,8 @@ func (o *Objects[T]) decide(p *plan[T], now *state[T]) (*kvstore.Write, *state[T
 		return nil, nil, p.settle(&backend.LimitError{Quota: "bytes of a record", Limit: coordination.MaxRecord})
 	case now.revision == 0 && o.kind.tokens && !o.founded(p):
 		return nil, nil, errUnsure // for its Floor
+	case !p.sure && p.final != nil && p.final(&now.value, &value):
+		return nil, nil, errUnsure
 	}
 	if p.once {
 		if err := o.suspicious(p, now, epoch); err != nil {

@@ -27,7 +27,8 @@ func (p Proposals) Propose(ctx context.Context, n Name, what coordination.Propos
 
 // Vote has ballot.Owner vote on the proposal of that id.
 func (p Proposals) Vote(ctx context.Context, n Name, id string, ballot coordination.Ballot, by backend.Write) (coordination.Proposal, backend.Stamp, error) {
-	return p.decided(ctx, id, &change[coordination.Proposals]{name: n, by: by, apply: func(x coordination.Proposals, turn *coordination.Turn) (coordination.Proposals, error) {
+	always := func(_, _ *coordination.Proposals) bool { return true }
+	return p.decided(ctx, id, &change[coordination.Proposals]{name: n, by: by, final: always, apply: func(x coordination.Proposals, turn *coordination.Turn) (coordination.Proposals, error) {
 		return x.Vote(turn, id, ballot)
 	}})
 }

@@ -119,15 +119,17 @@ func programMain(settings string, in io.Reader, out io.Writer) error {
 
 // register registers instance, as soon as it is nobody else's.
 func (p *program) register(ctx context.Context, instance string) error {
-	for taken := false; ; taken = true {
+	for taken := false; ; {
 		made, _, err := p.session.Register(ctx, payments(instance), client.Write{})
 		switch {
 		case err == nil:
 			p.say(word{What: "registered", Owner: made.Owner})
 			return nil
+		case errors.Is(err, backend.ErrUnknownOutcome): // which asking again will tell
 		case !errors.Is(err, backend.ErrExists):
 			return err
 		case !taken:
+			taken = true
 			p.say(word{What: "taken"})
 		}
 		select {
@@ -146,19 +148,23 @@ func (p *program) say(w word) {
 // work acts for as long as the lease is valid. When it finds that it was stopped it looks
 // at its lease first thing, and tries to write under it.
 func (p *program) work(ctx context.Context, c, rival *client.Client, first *client.Lease) {
+	last := time.Now()
 	for lease := first; ctx.Err() == nil; lease = p.session.Lease() {
-		before := time.Now()
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
 		}
-		if slept := time.Since(before); slept > asleep {
+		now := time.Now()
+		slept := now.Sub(last) // wherever in the loop it was stopped
+		last = now
+		if slept > asleep {
 			w := word{What: "woke", Owner: lease.Owner(), Slept: slept, Valid: lease.Valid()}
 			w.Own = p.write(ctx, c, lease)
 			if lease == first {
 				w.Forced = p.write(ctx, rival, lease)
 			}
 			p.say(w)
+			last = time.Now()
 			continue
 		}
 		at := time.Now()

@@ -91,7 +91,11 @@ func TestWhatIsRegisteredUnderALeaseBelongsToItAndEndsWithIt(t *testing.T) {
 	if got := must(t, node.url, "lease", "get", g.Owner); !strings.Contains(got, g.Owner) || !strings.Contains(got, "  1              20") {
 		t.Errorf("roost lease get printed\n%swant one registration", got)
 	}
-	if got := must(t, node.url, "lease", "revoke", g.Lease); got != "revoked; 1 registration removed\n" {
+	code, got, said := roost(t, node.url, "lease", "revoke", g.Lease)
+	if code != exitDone && code != exitConflict { // which is the answer to one that was sent again
+		t.Errorf("roost lease revoke = %d, %s", code, said)
+	}
+	if code == exitDone && got != "revoked; 1 registration removed\n" {
 		t.Errorf("roost lease revoke printed %q", got)
 	}
 	gone(t, node.url, "payments/i-1")

@@ -58,6 +58,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if url := os.Getenv(asWorker); url != "" {
+		if err := workerMain(url, os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if url := os.Getenv(asMember); url != "" {
 		if err := memberMain(url, os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -44,6 +44,11 @@ type note struct {
 	Code    bus.Code      // if it failed
 	Certain time.Duration // until when the owner's lease was certain to live, before it was asked
 
+	// Ask, of a note about a registration, and Answer stand for what is in Event but for its
+	// client and its times.
+	Ask    history.Ask
+	Answer history.Answer
+
 	// Revokes is an owner whose lease is given up from now on.
 	Revokes string
 }
@@ -61,6 +66,7 @@ type actor struct {
 	lease *client.Lease
 	has   map[string]string // of what it has or may have: the holder, by the object
 	named int
+	known map[string]history.Answer // of registrations
 }
 
 // actorsMain is some clients until in ends.
@@ -103,7 +109,7 @@ func actorsMain(settings string, in io.Reader, out io.Writer) error {
 		}
 		a := &actor{
 			settings: &s, number: s.First + n, c: c, nc: nc, subjects: subjects, say: say,
-			random: rand.New(rand.NewPCG(s.Seed, uint64(s.First+n))),
+			known: map[string]history.Answer{}, random: rand.New(rand.NewPCG(s.Seed, uint64(s.First+n))),
 		}
 		tasks.Go(func() { a.work(ctx) })
 	}
@@ -123,6 +129,10 @@ func (a *actor) work(ctx context.Context) {
 				continue
 			}
 			a.lease, a.has = lease, map[string]string{}
+		}
+		if a.random.IntN(6) == 0 {
+			a.swap(ctx)
+			continue
 		}
 		object := objectsAtPlay[a.random.IntN(len(objectsAtPlay))]
 		d := history.Deed{Verb: history.Read, Object: object}

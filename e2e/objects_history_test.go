@@ -8,9 +8,9 @@ import (
 )
 
 // The tests of this file are of C1 (tokens grow), C2 (one leader a term) and C4 (mutual
-// exclusion in the record), and of counters: what clients were answered is what one lock,
-// semaphore, election and counter behind each name would have answered them, one request
-// after the other, whose leases end when they may.
+// exclusion in the record), of counters, and of R1: what clients were answered is what one
+// lock, semaphore, election, counter and registration behind each name would have answered
+// them, one request after the other, and of leases that end when they may.
 
 func TestTheHistoryOfObjectsOfOneNodeIsThatOfOneObjectEach(t *testing.T) {
 	t.Parallel()
@@ -57,6 +57,8 @@ func TestTheHistoryOfObjectsOfThreeNodesOnAClusterIsThatOfOneObjectEach(t *testi
 		leader.Restart(t)
 		cluster.AwaitHealthy(t)
 		p.restartNode(t, n)
+		p.answered(t, 100)
+		p.suffers(t, (n+1)%len(p.nodes), keeperFaults()[n%2]) // stopped and woken, or cut off
 	}
 	p.curtain(t)
 }

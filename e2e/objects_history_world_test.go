@@ -18,6 +18,7 @@ import (
 
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/client"
+	"github.com/roostbus/roost/coordination/keeper"
 	"github.com/roostbus/roost/e2e/history"
 	"github.com/roostbus/roost/e2e/natstest"
 	"github.com/roostbus/roost/modules/config"
@@ -39,9 +40,11 @@ const (
 type drama struct {
 	urls      []string // of NATS
 	nodes     []*serverProcess
-	dirs      []string
+	dirs      []string            // of the nodes
+	links     [][]*natstest.Proxy // of the nodes, one to each of urls
 	troupes   []*troupe
 	chronicle history.Chronicle
+	records   []history.Record // of registrations; guarded by mu
 	began     time.Time
 	revealing sync.WaitGroup
 
@@ -70,6 +73,11 @@ func stage(t *testing.T, nodes int, urls []string) *drama {
 	p := &drama{urls: urls, began: time.Now(), owners: map[string]*ownership{}, nodes: make([]*serverProcess, nodes)}
 	for i := range nodes {
 		p.dirs = append(p.dirs, t.TempDir())
+		var links []*natstest.Proxy
+		for _, url := range urls {
+			links = append(links, natstest.Through(t, url))
+		}
+		p.links = append(p.links, links)
 		p.startNode(t, i)
 	}
 	for i := range dramaTroupes {
@@ -83,9 +91,14 @@ func stage(t *testing.T, nodes int, urls []string) *drama {
 // startNode starts a node, again after it was killed.
 func (p *drama) startNode(t *testing.T, i int) {
 	t.Helper()
+	var through []string
+	for _, link := range p.links[i] {
+		through = append(through, link.URL())
+	}
 	p.nodes[i] = nodeAt(t, fmt.Sprint("n", i), func(c *config.Server) {
-		c.URL, c.Replicas, c.HoldShare, c.StoreDir = strings.Join(p.urls, ","), min(len(p.urls), 3), 1, p.dirs[i]
+		c.URL, c.Replicas, c.HoldShare, c.StoreDir = strings.Join(through, ","), min(len(p.urls), 3), 1, p.dirs[i]
 	})
+	p.nodes[i].links = p.links[i]
 }
 
 // restartNode kills a node by SIGKILL and starts it again.
@@ -94,6 +107,14 @@ func (p *drama) restartNode(t *testing.T, i int) {
 	p.nodes[i].signal(t, syscall.SIGKILL)
 	_ = p.nodes[i].cmd.Wait()
 	p.startNode(t, i)
+}
+
+// suffers has a fault happen to a node for so long that another becomes the keeper.
+func (p *drama) suffers(t *testing.T, i int, f keeperFault) {
+	t.Helper()
+	f.happen(t, p.nodes[i])
+	noSooner(keeper.Validity + dramaTTL)
+	f.mend(t, p.nodes[i])
 }
 
 // enter starts the clients of a troupe and takes down what they tell.
@@ -113,7 +134,7 @@ func (p *drama) enter(t *testing.T, r *troupe) {
 // reveal takes down what a process tells, until it has ended.
 func (p *drama) reveal(t *testing.T, out io.Reader) {
 	from := json.NewDecoder(out)
-	pending := map[int]history.Event{} // by client, which does one thing at a time
+	pending := map[int]note{} // by client, which does one thing at a time
 	for {
 		var n note
 		if from.Decode(&n) != nil {
@@ -130,12 +151,12 @@ func (p *drama) reveal(t *testing.T, out io.Reader) {
 			delete(pending, n.Event.Client)
 			p.over(t, &n)
 		default:
-			pending[n.Event.Client] = n.Event
+			pending[n.Event.Client] = n
 			p.begins(&n)
 		}
 	}
-	for _, e := range pending { // it was killed
-		p.chronicle.Note(e)
+	for _, n := range pending { // it was killed
+		p.takeDown(&n)
 	}
 }
 
@@ -165,11 +186,28 @@ func (p *drama) over(t *testing.T, n *note) {
 	default:
 		t.Errorf("%v: %s", e.Deed, n.Code)
 	}
-	p.chronicle.Note(e)
+	p.takeDown(n)
 	if e.Deed.Verb == history.Campaign && e.Finding.Fate == history.Done && e.Finding.Term != 0 {
 		e.Deed.Verb = history.Lead
 		p.chronicle.Note(e)
 	}
+}
+
+func (p *drama) takeDown(n *note) {
+	if n.Ask.Kind == 0 {
+		p.chronicle.Note(n.Event)
+		return
+	}
+	r := history.Record{Client: n.Event.Client, Ask: n.Ask, Answer: n.Answer, Call: n.Event.Call, Return: n.Event.Return}
+	if !n.Over {
+		r.Answer.Fate = history.Unknown
+		if n.Ask.Kind == history.Lookup {
+			r.Answer.Fate = history.Undone
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.records = append(p.records, r)
 }
 
 // kill ends the processes of a troupe by SIGKILL, and others take the stage.
@@ -201,6 +239,7 @@ func (p *drama) cut(t *testing.T, r *troupe) {
 	r.link.Heal(t)
 }
 
+// done says how many requests about objects have been answered.
 func (p *drama) done() int { return p.chronicle.Count(history.Done, history.Refused) }
 
 // answered waits until so many more requests have been answered.
@@ -231,10 +270,12 @@ func (p *drama) curtain(t *testing.T) {
 		}
 	}
 	ends := len(p.owners)
+	records := p.records
 	p.mu.Unlock()
 	counts := map[string]int{
 		"answered": p.done(), "refused": p.chronicle.Count(history.Refused), "unknown": p.chronicle.Count(history.Unknown),
 		"not done": p.chronicle.Count(history.Undone), "leases": ends,
+		"registrations": len(records),
 	}
 	t.Logf("in %v: %v", time.Since(p.began).Round(time.Second), counts)
 	if p.done() < dramaLeast || counts["refused"] == 0 || counts["unknown"] == 0 {
@@ -251,6 +292,9 @@ func (p *drama) curtain(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Logf("the whole history of %s: %s", b.Object, page.Name())
+	}
+	for _, v := range history.Check(records, 2*time.Minute) {
+		t.Error(v)
 	}
 	t.Logf("judged in %v", time.Since(judged).Round(time.Millisecond))
 }

@@ -50,7 +50,7 @@ func operations(records []Record) []porcupine.Operation {
 	var last time.Duration
 	read := map[string]time.Duration{} // when each content was first read, and that was answered
 	for _, r := range records {
-		last = max(last, r.Return)
+		last = max(last, r.Call, r.Return)
 		if r.Ask.Kind == Lookup && r.Answer.Fate == Done {
 			if at, ok := read[r.Answer.Content]; !ok || r.Return < at {
 				read[r.Answer.Content] = r.Return

@@ -172,6 +172,15 @@ func TestAViolationShowsWhatCannotBeExplained(t *testing.T) {
 	}
 }
 
+func TestAWriteThatWasBegunAfterTheLastAnswerMayNeverHappen(t *testing.T) {
+	t.Parallel()
+	p := new(past).register("a", made("a", 3)).register("b", unknown)
+	p.records[1].Call, p.records[1].Return = time.Minute, 0
+	for _, v := range history.Check(p.records, time.Minute) {
+		t.Error(v)
+	}
+}
+
 func TestKeysAreJudgedApart(t *testing.T) {
 	t.Parallel()
 	p := new(past).register("a", made("a", 3)).lookup(absent).lookup(made("a", 2))

@@ -22,12 +22,11 @@ const (
 	Read                     // linearizably
 	End                      // of the lease of an owner: see [Ending]
 
-	advance // of an election that has lost its leader, by the registry itself
-	ceases  // the history: what has no outcome yet may be taken not to have happened
+	ceases // the history: what has no outcome yet may be taken not to have happened
 )
 
 func (v Verb) String() string {
-	return [...]string{"?", "acquire", "release", "campaign", "lead", "resign", "add", "read", "lease end", "advance", "end"}[v]
+	return [...]string{"?", "acquire", "release", "campaign", "lead", "resign", "add", "read", "lease end", "end"}[v]
 }
 
 // Exclusive is how many permits a lock has: all of them are one exclusive holder's.

@@ -3,7 +3,51 @@ package history
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
+
+// elections are the states in which an election may be. There are several where its leader's
+// lease has ended: readers know at once that nobody leads, and who follows is decided by
+// whoever changes the record next, or by the registry itself at any time.
+type elections struct {
+	all []election // those of which one is; none stands for one that is new
+}
+
+func (s *elections) String() string {
+	text := make([]string, 0, len(s.all))
+	for i := range s.all {
+		text = append(text, s.all[i].String())
+	}
+	return strings.Join(text, ", or ")
+}
+
+func (s *elections) equal(other *elections) bool {
+	return len(s.all) == len(other.all) && !slices.ContainsFunc(s.all, func(e election) bool { return !other.has(&e) })
+}
+
+func (s *elections) has(e *election) bool { return slices.ContainsFunc(s.all, e.equalTo) }
+
+// step reports whether an election in one of the states of s can answer d so, and in which
+// it may be then.
+func (s elections) step(d Deed, f Finding) (elections, bool) {
+	before := s.all
+	if len(before) == 0 {
+		before = []election{{}}
+	}
+	var after elections
+	for i := range before {
+		e, ok := before[i].step(d, f)
+		if !ok {
+			continue
+		}
+		for _, e := range []election{e, e.elect()} {
+			if !after.has(&e) {
+				after.all = append(after.all, e)
+			}
+		}
+	}
+	return after, len(after.all) > 0
+}
 
 // election is the state of one. Nobody transfers, and all have the same priority.
 type election struct {
@@ -20,7 +64,7 @@ func (e *election) String() string {
 	return fmt.Sprintf("%v", Finding{Fate: Done, Token: e.newest, Term: e.term, Leader: e.leader, Candidates: e.candidates})
 }
 
-func (e *election) equal(other *election) bool {
+func (e *election) equalTo(other election) bool {
 	return e.leader == other.leader && e.term == other.term && e.token == other.token && e.newest == other.newest &&
 		e.over == other.over && slices.Equal(e.candidates, other.candidates) && slices.Equal(e.dead, other.dead)
 }
@@ -33,13 +77,10 @@ func (e election) step(d Deed, f Finding) (election, bool) {
 		e.over = true
 		return e, true
 	case d.Verb == End:
-		// Readers know at once; who follows is decided by whoever changes the record next.
 		e.dead = insert(e.dead, d.Owner)
 		return e.without(d.Owner), true
 	case f.Fate == Unknown && e.over:
 		return e, true
-	case d.Verb == advance:
-		return e.elect(), e.leader == "" && len(e.candidates) > 0
 	case d.Verb == Campaign:
 		if slices.Contains(e.dead, d.Owner) || f.Fate == Unknown && in {
 			return e, false

@@ -64,10 +64,6 @@ func told(events []Event) []porcupine.Operation {
 			e.Return = math.MaxInt64
 		}
 		add(e)
-		if kind, _, _ := strings.Cut(e.Deed.Object, "."); e.Deed.Verb == End && kind == "election" {
-			e.Deed = Deed{Verb: advance, Object: e.Deed.Object}
-			add(e)
-		}
 	}
 	add(Event{Deed: Deed{Verb: ceases}, Call: last + 1, Return: last + 2})
 	return all
@@ -102,7 +98,7 @@ func modelOf[S any, P object[S]](step func(S, Deed, Finding) (S, bool)) porcupin
 func models(kind string) porcupine.Model {
 	switch kind {
 	case "election":
-		return modelOf(election.step)
+		return modelOf(elections.step)
 	case "counter":
 		return modelOf(counter.step)
 	}

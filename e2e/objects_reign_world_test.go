@@ -114,8 +114,8 @@ func (r *reign) crown(t *testing.T) {
 func (r *reign) change(t *testing.T, times int) {
 	t.Helper()
 	for range times {
-		switch n := len(r.terms) % 10; {
-		case n == 3:
+		switch len(r.terms) % 10 {
+		case 3:
 			r.insist(t, func(ctx context.Context) error {
 				_, err := r.c.AdminRevoke(ctx, r.now.Owner(), "ended")
 				if errors.Is(err, backend.ErrNotFound) {
@@ -123,7 +123,7 @@ func (r *reign) change(t *testing.T, times int) {
 				}
 				return err
 			})
-		case n == 7:
+		case 7:
 			r.handOver(t)
 			fallthrough // whoever handed over does not come back before the others
 		default:

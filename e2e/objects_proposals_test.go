@@ -77,7 +77,9 @@ func (b *ballotBox) decided(t *testing.T, id string) client.Proposal {
 		t.Fatal(err)
 	}
 	b.reads(t, b.Proposals, &p)
-	// What is announced next comes after all that was announced of this one.
+	b.heard.await(t, "announcement of the outcome", func(r bus.ProposalsRecord) bool {
+		return r.Latest != nil && r.Latest.ID == id && r.Latest.State != "voting"
+	})
 	b.heard.mu.Lock()
 	defer b.heard.mu.Unlock()
 	times := 0

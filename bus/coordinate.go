@@ -18,7 +18,7 @@ const (
 	// of compact JSON.
 	MaxObjectValue = 4 << 10
 	// MaxVoters is how many voters a proposal has at most.
-	MaxVoters = 1000
+	MaxVoters = 500
 	// MaxProposalID is the greatest length of a proposal's id in bytes.
 	MaxProposalID = 64
 	// DefaultProposalTimeoutMs is how long a proposal that does not say is voted on.

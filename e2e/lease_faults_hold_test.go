@@ -19,17 +19,21 @@ const (
 // reported waits until the node says something of its leases, and returns what it says.
 func reported(t *testing.T, c *client.Client, what string, is func(r *bus.HealthReply) bool) *bus.HealthReply {
 	t.Helper()
-	var last *bus.HealthReply
-	natstest.Await(t, what, func() bool {
+	for begin := time.Now(); time.Since(begin) < reportPatience; {
 		r, err := c.Report(t.Context())
-		if err != nil || r.Held == nil || r.Suspects == nil {
-			return false
+		if err == nil && r.Held != nil && r.Suspects != nil && is(r) {
+			return r
 		}
-		last = r
-		return is(r)
-	})
-	return last
+		<-time.After(20 * time.Millisecond)
+	}
+	t.Fatalf("no %s after %v", what, reportPatience)
+	return nil
 }
+
+// reportPatience is longer than the TTL of whoever is cut off, by more than a new keeper
+// adds to it: such a one does not know the connections of those who have not been heard
+// since, and holds them back only when their time is over.
+const reportPatience = 90 * time.Second
 
 // TestNothingIsRemovedWhenTheLinksOfAllAreLostForLessThanTheHold cuts many clients off at
 // once, in silence and by closing their connections, until they are held. L5.

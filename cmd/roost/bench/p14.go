@@ -15,7 +15,7 @@ func killedCell() Cell {
 	return Cell{
 		ID: "P14", Unit: "kills",
 		About: "from the kill -9 of a process that holds a lease with a registration to the event that this is gone, at a subscriber; " +
-			"with that grace (the next leader is no part of it: there are no elections yet)",
+			"with that grace (the next leader is no part of it)",
 		Baseline: "from the kill -9 of a process with a connection to a bare NATS server to that server's word that the connection was closed, " +
 			"passed on to a subscriber by a connection in the server's process; and as much grace, added",
 		Prepare: prepareKilled,

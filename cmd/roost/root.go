@@ -51,13 +51,15 @@ const (
 func newRoot(p *program) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "roost",
-		Short: "A service registry on NATS",
-		Long: "Roost is a service registry whose only transport, store and cluster is NATS.\n\n" +
+		Short: "A service registry and coordination service on NATS",
+		Long: "Roost is a service registry and coordination service whose only transport, store and cluster is\n" +
+			"NATS.\n\n" +
 			"Every flag has an environment variable and a key in the settings file: --store-dir is\n" +
 			"ROOST_STORE_DIR and store_dir. A flag counts before the environment, that before the file.",
 		Example: "  roost serve\n" +
-			"  roost register payments --permanent --endpoint http=http://10.0.0.7:8080\n" +
-			"  roost lookup payments",
+			"  roost run payments --endpoint http=http://10.0.0.7:8080 -- ./payments\n" +
+			"  roost lookup payments\n" +
+			"  roost lock nightly-backup -- ./backup.sh",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -27,6 +27,9 @@
 //
 // # Not guaranteed
 //
+//   - That a server which was away, and whose own copy of a replicated bucket is catching
+//     up, shows everything up to where it says that it has come: what its leader does not
+//     have any more is missing there until what replaced it has come, and no answer tells.
 //   - That a list of more than a thousand registrations is cheap. Every page of it, and
 //     every count, reads all of its scope.
 //   - That nothing is held in memory: what is watched or waited for is, once for all who

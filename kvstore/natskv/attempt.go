@@ -38,8 +38,9 @@ type attempt struct {
 	live     bool
 	target   uint64 // everything up to it must have been shown before Live
 	delivery uint64 // the consumer's own sequence of the newest message
+	shown    uint64 // the newest revision that this consumer, or one that it goes on from, has shown
 	asked    *jetstream.StreamInfo
-	torn     bool // what has been shown was never the bucket's state
+	single   bool // the bucket has one replica
 }
 
 // attempt follows the bucket until something breaks, and says what.
@@ -52,7 +53,7 @@ func (f *feed) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := &attempt{feed: f, broken: make(chan error, 1), prove: make(chan struct{}, 1)}
+	a := &attempt{feed: f, broken: make(chan error, 1), prove: make(chan struct{}, 1), single: info.Config.Replicas <= 1}
 	if a.snapshot, a.target, err = a.begin(ctx, info); err != nil {
 		return err
 	}
@@ -67,8 +68,11 @@ func (f *feed) attempt(ctx context.Context) error {
 	if a.snapshot {
 		if f.generation != generation(info) {
 			f.generation, f.seen = generation(info), 0
+			life := f.generation
+			f.store.life.Store(&life)
 		}
 		f.afresh, f.census = true, newCensus()
+		f.doubts.clear()
 		f.follower.Begin(f.generation)
 	}
 	f.heard = time.Now()
@@ -205,48 +209,66 @@ func (a *attempt) receive(m jetstream.Msg) {
 	// Cloned, for it shares its memory with the message's headers.
 	e := decode(m.Subject()[len(a.store.config.subjectPrefix()):], m.Headers(), bytes.Clone(m.Data()), place.sequence, place.at)
 	a.census.count(&e, a.snapshot && place.sequence <= a.target)
-	// The bucket keeps one message a key. What is missing was replaced by what is still to
-	// come, at the latest when there is no more.
-	a.torn = place.pending != 0 && (a.torn || a.snapshot || place.sequence != a.seen+1)
-	e.Torn = a.torn && !a.snapshot
+	a.doubt(&e, place.pending == 0)
+	e.Torn = a.doubts.any() && !a.snapshot
 	a.follower.Apply(e.Entry)
+	a.shown = place.sequence
 	if !a.snapshot {
 		a.seen = max(a.seen, place.sequence)
 	}
-	if !a.live {
-		if !a.torn {
-			a.reach(place.sequence, place.pending == 0)
-		}
-	}
+	a.reach(place.pending == 0)
 	if a.asked != nil {
 		a.compare()
 	}
 }
 
-// start is reach for a consumer that has shown nothing; empty says that there is nothing.
+// doubt takes into account what e, the next message, says of those that were skipped. all
+// says that the consumer has no more.
+func (a *attempt) doubt(e *stored, all bool) {
+	if e.Revision > a.shown+1 {
+		a.doubts.skip(a.shown+1, e.Revision)
+	}
+	a.doubts.replaced(e.before(a.generation))
+	a.doubts.shown(e.Operation)
+	if all && a.single {
+		a.doubts.clear()
+	}
+}
+
+// start says how much a consumer that has shown nothing has to show.
 func (a *attempt) start(empty bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	shown := a.seen
-	if a.snapshot {
-		shown = 0
+	if !a.snapshot {
+		a.shown = a.seen
 	}
-	a.reach(shown, empty)
+	if empty && a.single {
+		a.doubts.clear()
+	}
+	a.reach(empty)
 }
 
 // reach becomes live if what has been shown reaches the target. A consumer that has no
 // more and is below it may be one on a server that lags behind, or the messages in
-// between are gone; a message of our own tells.
-func (a *attempt) reach(sequence uint64, all bool) {
+// between are gone; a message of our own tells. One tells too what doubts are about.
+func (a *attempt) reach(all bool) {
 	switch {
-	case sequence >= a.target:
-		a.live, a.snapshot, a.stale, a.afresh = true, false, false, false
-		a.seen = sequence
-		a.follower.Live(sequence)
-	case all:
-		select {
-		case a.prove <- struct{}{}:
-		default:
+	case a.doubts.any():
+		if !all || a.doubts.underway() {
+			return
 		}
+	case a.live:
+		return
+	case a.shown >= a.target:
+		a.live, a.snapshot, a.stale, a.afresh = true, false, false, false
+		a.seen = a.shown
+		a.follower.Live(a.shown)
+		return
+	case !all:
+		return
+	}
+	select {
+	case a.prove <- struct{}{}:
+	default:
 	}
 }

@@ -33,6 +33,7 @@ func (a *attempt) check(ctx context.Context, watch *stuck) error {
 	}
 	a.mu.Lock()
 	a.heard = time.Now()
+	a.single = info.Config.Replicas <= 1
 	a.asked = info
 	a.compare()
 	behind := !a.live || a.seen < info.State.LastSeq
@@ -57,9 +58,12 @@ func (a *attempt) compare() {
 
 // probe writes a message that a consumer with nothing more to show must show.
 func (a *attempt) probe(ctx context.Context) error {
+	a.mu.Lock()
+	operation := a.doubts.begin()
+	a.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	_, err := a.store.Barrier(ctx)
+	_, err := a.store.barrier(ctx, operation)
 	return err
 }
 

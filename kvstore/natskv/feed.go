@@ -28,6 +28,7 @@ type feed struct {
 	seen       uint64             // everything up to it has been shown
 	afresh     bool               // there must be a snapshot
 	census     *census
+	doubts     doubts
 	heard      time.Time // when the bucket was last in touch
 	stale      bool      // the follower has been told
 }

@@ -2,6 +2,7 @@ package natskv
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -14,6 +15,10 @@ const (
 	HeaderOperation = "Roost-Operation"
 	HeaderEvent     = "Roost-Event"
 	HeaderReason    = "Roost-Reason"
+
+	// headerReplaces is of a barrier: the bucket's generation, and the revision of one of
+	// the barriers of that node before it.
+	headerReplaces = "Roost-Replaces"
 
 	headerExpect    = "Nats-Expected-Last-Subject-Sequence"
 	headerTTL       = "Nats-TTL"
@@ -56,6 +61,7 @@ type stored struct {
 	kvstore.Entry
 	conditional bool   // it was written at an expected revision
 	expect      uint64 // which one
+	replaces    string // of a barrier, see headerReplaces
 	expires     time.Time
 }
 
@@ -70,6 +76,7 @@ func decode(key string, header nats.Header, value []byte, revision uint64, at ti
 		n, err := strconv.ParseUint(expect, 10, 64)
 		e.conditional, e.expect = err == nil, n
 	}
+	e.replaces = first(header, headerReplaces)
 	if op := first(header, headerKV); op == "PURGE" || op == "DEL" || first(header, headerMarker) != "" {
 		e.Removed = true
 	}
@@ -79,6 +86,23 @@ func decode(key string, header nats.Header, value []byte, revision uint64, at ti
 		}
 	}
 	return e
+}
+
+// before returns a revision of e's key before e's, as the bucket of that generation
+// knows it, or 0.
+func (e *stored) before(g kvstore.Generation) uint64 {
+	if e.conditional {
+		return e.expect
+	}
+	life, revision, _ := strings.Cut(e.replaces, " ")
+	if life != string(g) {
+		return 0
+	}
+	n, err := strconv.ParseUint(revision, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 func first(header nats.Header, name string) string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -27,6 +28,8 @@ type Store struct {
 	js        jetstream.JetStream
 	publisher *publisher
 	asker     *asker
+	life      atomic.Pointer[kvstore.Generation] // what the feed follows; another pointer for another life
+	probed    atomic.Pointer[probed]             // one of the newest barriers of ours
 
 	mu       sync.Mutex
 	scans    uint64

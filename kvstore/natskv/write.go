@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -49,18 +50,41 @@ func (s *Store) prepare(w *kvstore.Write) (*nats.Msg, error) {
 }
 
 // Barrier writes probe.<node>, unconditionally.
-func (s *Store) Barrier(ctx context.Context) (uint64, error) {
+func (s *Store) Barrier(ctx context.Context) (uint64, error) { return s.barrier(ctx, "") }
+
+// barrier is Barrier with an operation, by which the feed knows its message; or "".
+func (s *Store) barrier(ctx context.Context, operation string) (uint64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	key := probePrefix + s.config.Node
-	m := &nats.Msg{Subject: s.config.subjectPrefix() + key}
+	m := &nats.Msg{Subject: s.config.subjectPrefix() + key, Header: nats.Header{}}
+	life := s.life.Load()
+	if before := s.probed.Load(); life != nil && before != nil && before.life == life {
+		m.Header.Set(headerReplaces, before.String())
+	}
+	if operation != "" {
+		m.Header.Set(HeaderOperation, operation)
+	}
 	revision, err := s.deliver(ctx, key, false,
 		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
 		func(bool) (uint64, error) { return 0, errAgain })
 	if err != nil {
 		return 0, fmt.Errorf("barrier: %w", err)
 	}
+	s.probed.Store(&probed{life, revision})
 	return revision, nil
+}
+
+// probed is the revision of a barrier in what was, before it was sent, known to be the
+// life of the bucket: if it was another one already, then nobody who follows that takes
+// the revision for one of it.
+type probed struct {
+	life     *kvstore.Generation
+	revision uint64
+}
+
+func (p *probed) String() string {
+	return string(*p.life) + " " + strconv.FormatUint(p.revision, 10)
 }
 
 // probePrefix begins the keys that Barrier writes.

@@ -79,7 +79,11 @@ func open(ctx context.Context, kv fence, js publisher, bucket string, token clie
 		if err == nil {
 			return b, nil
 		}
-		if !behind(err) || !sleep(ctx) {
+		switch again := behind(err) || away(err); {
+		case again && sleep(ctx):
+		case away(err):
+			return nil, fmt.Errorf("open bucket %s with token %s: %w: %w", bucket, token, backend.ErrUnavailable, err)
+		default:
 			return nil, fmt.Errorf("open bucket %s with token %s: %w", bucket, token, err)
 		}
 	}
@@ -136,12 +140,12 @@ func (b *Bucket) write(ctx context.Context, key string, header nats.Header, valu
 		if err == nil {
 			return revision, nil
 		}
-		if !behind(err) {
+		if !behind(err) && !away(err) {
 			return 0, fmt.Errorf("write %s: %w: %w", key, backend.ErrUnknownOutcome, err)
 		}
 		// Either a later token has opened the bucket, or, where it is replicated, a write
 		// was under way.
-		if raised := b.raise(ctx); raised != nil && !behind(raised) {
+		if raised := b.raise(ctx); raised != nil && !behind(raised) && !away(raised) {
 			return 0, fmt.Errorf("write %s: %w", key, raised)
 		}
 		if !sleep(ctx) {
@@ -171,6 +175,13 @@ func behind(err error) bool {
 		return code == jetstream.JSErrCodeStreamWrongLastSequence || code == jetstream.JSErrCodeStreamWrongLastSequenceConstant
 	}
 	return false
+}
+
+// away reports whether err says that nobody was there to be asked, so that nothing was
+// done: a replicated bucket has no leader for a while after one has gone, and its servers
+// answer only some time after it was made.
+func away(err error) bool {
+	return errors.Is(err, nats.ErrNoResponders) || errors.Is(err, jetstream.ErrNoStreamResponse)
 }
 
 // valid reports whether key is one of a bucket's, other than the fence's.

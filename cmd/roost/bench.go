@@ -27,6 +27,7 @@ type benchSettings struct {
 	BatchSize     int           `koanf:"batch_size"`
 	Leases        int           `koanf:"leases"`
 	Beating       int           `koanf:"lease_connections"`
+	Waiters       int           `koanf:"waiters"`
 }
 
 func newBench(p *program) *cobra.Command {
@@ -35,7 +36,8 @@ func newBench(p *program) *cobra.Command {
 		Short: "Measure a registry against bare NATS in the same run",
 		Long: "Measures a registry against bare NATS on the same server, in rounds in turn. Without --server it\n" +
 			"starts a registry of its own, in a process and a directory of its own. One at --server must let\n" +
-			"its clients use JetStream (--trusted-clients) for P3, P4, P6, P7, P8, P11 and P14b, and is cleared up afterwards.\n\n" +
+			"its clients use JetStream (--trusted-clients) for P3, P4, P6, P7, P8, P11 to P13b and P14b, and is cleared up\n" +
+			"afterwards, but for the empty records of elections in the namespace roost-bench (P12, P14).\n\n" +
 			"Only ratios of one run mean anything on a machine that does other work besides.",
 		Example: "  roost bench\n" +
 			"  roost bench --only P1,P3 --duration 3s --rounds 7\n" +
@@ -66,6 +68,7 @@ func newBench(p *program) *cobra.Command {
 	fs.Int("batch-size", d.BatchSize, "operations in one batch")
 	fs.Int("leases", d.Leases, "that live in P8; P14b has a tenth of them end together")
 	fs.Int("lease-connections", d.Beating, "that P8 keeps them alive over at most")
+	fs.Int("waiters", d.Waiters, "that P13 has for one lock at most")
 	cmd.AddCommand(newBenchResponder(p), newBenchBare(p), newBenchVictim(p))
 	return cmd
 }
@@ -122,6 +125,7 @@ func newBenchVictim(p *program) *cobra.Command {
 			var s struct {
 				connection `koanf:",squash"`
 				Key        string        `koanf:"key"`
+				Election   string        `koanf:"election"`
 				TTL        time.Duration `koanf:"ttl"`
 				Grace      time.Duration `koanf:"grace"`
 			}
@@ -132,12 +136,13 @@ func newBenchVictim(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d := bench.Doomed{URL: url, Options: auth, Prefix: s.Prefix, Key: s.Key, TTL: s.TTL, Grace: s.Grace}
+			d := bench.Doomed{URL: url, Options: auth, Prefix: s.Prefix, Key: s.Key, Election: s.Election, TTL: s.TTL, Grace: s.Grace}
 			return bench.Victim(cmd.Context(), d, os.Stdin, p.stdout)
 		},
 	}
 	connectionFlags(cmd)
-	cmd.Flags().String("key", "", "to register; none holds only a connection")
+	cmd.Flags().String("key", "", "to register")
+	cmd.Flags().String("election", "", "to lead")
 	cmd.Flags().Duration("ttl", 0, "of its lease")
 	cmd.Flags().Duration("grace", 0, "of its lease")
 	return cmd
@@ -147,7 +152,7 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	c := bench.DefaultConfig()
 	c.Only, c.Duration, c.Rounds, c.Connections = s.Only, s.Duration, s.Rounds, s.Connections
 	c.Registrations, c.Copied, c.Subscribers = s.Registrations, s.Copied, s.Subscribers
-	c.Leases, c.Beating = s.Leases, s.Beating
+	c.Leases, c.Beating, c.Waiters = s.Leases, s.Beating, s.Waiters
 	c.BatchSize, c.Prefix, c.Timeout, c.Version = s.BatchSize, s.Prefix, s.Timeout, p.version
 	if err := c.Validate(); err != nil {
 		return &usageError{err: err}

@@ -29,12 +29,12 @@ func benched(t *testing.T, args ...string) string {
 
 var short = []string{
 	"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20",
-	"--copied", "1000", "--subscribers", "20", "--leases", "500", "--lease-connections", "20",
+	"--copied", "1000", "--subscribers", "20", "--leases", "500", "--lease-connections", "20", "--waiters", "11",
 }
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()
-	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 3, "P6": 3, "P7": 4, "P8": 3, "P11": 3, "P14": 2, "P14b": 3}
+	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 3, "P6": 3, "P7": 4, "P8": 3, "P11": 3, "P12": 4, "P13": 3, "P13b": 1, "P14": 4, "P14b": 3}
 	args := append(slices.Clone(short), "--json")
 	if testing.Short() { // the others fill two cores for a while, which other tests wait for
 		t.Log("-short: P1 only")
@@ -108,7 +108,7 @@ func TestBenchOfARunningRegistryLeavesNothingBehind(t *testing.T) {
 	}
 	streams := func() []string { return slices.Sorted(chanValues(js.StreamNames())) }
 	before := streams()
-	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3,P5,P6,P7,P8,P11,P14")...)
+	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3,P5,P6,P7,P8,P11,P12,P13,P13b,P14")...)
 	if got := strings.TrimSpace(must(t, node.url, "count", "--all-namespaces", "--json")); got != `{"count":1}` {
 		t.Errorf("count afterwards = %s; want what was there before", got)
 	}
@@ -146,8 +146,8 @@ func TestBenchThatCannotUseJetStreamSaysWhatToDo(t *testing.T) {
 func TestBenchRefusesAWrongSetting(t *testing.T) {
 	t.Parallel()
 	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0", "--copied", "10", "--subscribers", "0",
-		"--leases", "0", "--lease-connections", "0")
-	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers", "leases", "lease_connections"} {
+		"--leases", "0", "--lease-connections", "0", "--waiters", "0")
+	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers", "leases", "lease_connections", "waiters"} {
 		if code != 2 || !strings.Contains(said, mistake) {
 			t.Errorf("roost bench = %d, saying %q; want 2 and a word about %s", code, said, mistake)
 		}

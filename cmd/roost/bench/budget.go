@@ -8,8 +8,10 @@ import (
 // Budget says how much worse than bare NATS a case may be; 0 sets no limit.
 type Budget struct {
 	Rate float64 `json:"rate,omitempty"` // at least so much of its rate
-	P50  float64 `json:"p50,omitempty"`  // at most so much of its median latency
-	P99  float64 `json:"p99,omitempty"`  // at most so much of its 99th percentile
+	// PerSecond is how many units a second there must be, whatever the baseline's rate is.
+	PerSecond float64 `json:"per_second,omitempty"`
+	P50       float64 `json:"p50,omitempty"` // at most so much of its median latency
+	P99       float64 `json:"p99,omitempty"` // at most so much of its 99th percentile
 	// P50Us is what the median latency may be at most, whatever the baseline's is.
 	P50Us float64 `json:"p50_us,omitempty"`
 	P99Us float64 `json:"p99_us,omitempty"` // the same of the 99th percentile
@@ -30,7 +32,7 @@ const few = 0.01
 func (c *CaseReport) within() bool {
 	b := c.Budget
 	within := func(got, limit float64) bool { return limit == 0 || got <= limit }
-	return c.RateRatio >= b.Rate && within(c.P50Ratio, b.P50) && within(c.P99Ratio, b.P99) && within(c.Roost.P50Us, b.P50Us) &&
+	return c.RateRatio >= b.Rate && c.Roost.PerSecond >= b.PerSecond && within(c.P50Ratio, b.P50) && within(c.P99Ratio, b.P99) && within(c.Roost.P50Us, b.P50Us) &&
 		within(c.Roost.P99Us, b.P99Us) && within(c.CPURatio, b.CPU) && within(c.Cores, b.Cores) &&
 		(!b.NoAllocations || c.Roost.Allocations < few)
 }
@@ -46,6 +48,11 @@ func most(limit float64, unit string) string {
 		return ""
 	}
 	return "≤ " + strconv.FormatFloat(limit, 'f', -1, 64) + unit
+}
+
+// rate shows what b says of the rate.
+func (b *Budget) rate() string {
+	return strings.TrimSpace(least(b.Rate, "%.2f") + " " + least(b.PerSecond, "%.0f/s"))
 }
 
 // p50 shows what b says of the median latency.

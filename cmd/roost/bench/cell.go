@@ -24,9 +24,10 @@ type Cell struct {
 
 // Case is one comparison of a cell.
 type Case struct {
-	What     string // it is about, where the cells' cases differ in more than InFlight
-	InFlight int    // operations at once
-	Cold     bool   // it is slow, and gains nothing from being warm
+	What     string  // it is about, where the cells' cases differ in more than InFlight
+	InFlight int     // operations at once
+	X        float64 // where it lies on the cell's curve; 0: nowhere
+	Cold     bool    // it is slow, and gains nothing from being warm
 	Roost    Side
 	Bare     Side
 	Budget   Budget
@@ -51,7 +52,7 @@ type Side struct {
 func cells() []Cell {
 	return []Cell{
 		lookupCell(), listCell(), registerCell(), bulkCell(), copyCell(), readAllCell(), eventCell(),
-		keepaliveCell(), crowdedCell(), killedCell(), silentCell(),
+		keepaliveCell(), crowdedCell(), uncontendedCell(), queuedCell(), contendedCell(), killedCell(), silentCell(),
 	}
 }
 

@@ -24,6 +24,7 @@ type Config struct {
 	BatchSize     int // operations in one batch
 	Leases        int // that live at a time, at most
 	Beating       int // connections that leases are kept alive over, at most
+	Waiters       int // for one lock, at most
 
 	// Server is where a registry is. With "" one is started.
 	Server string
@@ -54,13 +55,16 @@ type Program struct {
 // DefaultConfig returns what the command line begins with.
 func DefaultConfig() Config {
 	return Config{
-		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000,
+		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000, Waiters: 1000,
 		Prefix: bus.DefaultPrefix, Timeout: 10 * time.Second,
 	}
 }
 
 // maxRound keeps what one round remembers of its latencies within memory.
 const maxRound = time.Minute
+
+// maxWaiters is how many may wait for one lock.
+const maxWaiters = 1000
 
 // Validate reports everything that is wrong, joined.
 func (c *Config) Validate() error {
@@ -97,6 +101,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Beating < 1 || c.Beating > maxSubscribers {
 		wrong("lease_connections %d: must be 1 to %d", c.Beating, maxSubscribers)
+	}
+	if c.Waiters < 1 || c.Waiters > maxWaiters {
+		wrong("waiters %d: must be 1 to %d", c.Waiters, maxWaiters)
 	}
 	if c.Timeout <= 0 {
 		wrong("timeout %v: must be positive", c.Timeout)

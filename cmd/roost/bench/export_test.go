@@ -20,6 +20,9 @@ var (
 	RevisionIn     = revisionIn
 	LeasesWrote    = leasesWrote
 	Expired        = expired
+	LineOf         = lineOf
+	Follows        = follows
+	Scale          = scale
 )
 
 // Drive is drive with what its sample says.

@@ -27,7 +27,7 @@ func newReport(c *Config) *Report {
 			Server: server, Prefix: c.Prefix, DurationMs: c.Duration.Milliseconds(), Rounds: c.Rounds,
 			Connections: c.Connections, Registrations: c.Registrations,
 			Copied: c.Copied, Subscribers: c.Subscribers, BatchSize: c.BatchSize,
-			Leases: c.Leases, Beating: c.Beating,
+			Leases: c.Leases, Beating: c.Beating, Waiters: c.Waiters,
 		},
 	}
 }

@@ -14,8 +14,8 @@ import (
 func killedCell() Cell {
 	return Cell{
 		ID: "P14", Unit: "kills",
-		About: "from the kill -9 of a process that holds a lease with a registration to the event that this is gone, at a subscriber; " +
-			"with that grace (the next leader is no part of it)",
+		About: "from the kill -9 of a process that holds a lease to the event that its registration is gone, and of one that leads to the announcement " +
+			"that the next candidate does, at a subscriber; with that grace",
 		Baseline: "from the kill -9 of a process with a connection to a bare NATS server to that server's word that the connection was closed, " +
 			"passed on to a subscriber by a connection in the server's process; and as much grace, added",
 		Prepare: prepareKilled,
@@ -39,6 +39,10 @@ func prepareKilled(ctx context.Context, w *World) ([]Case, error) {
 	if err != nil {
 		return nil, err
 	}
+	next, err := w.successor(ctx)
+	if err != nil {
+		return nil, err
+	}
 	var drawn counter
 	var cases []Case
 	for _, grace := range []time.Duration{0, killedGrace} {
@@ -46,19 +50,20 @@ func prepareKilled(ctx context.Context, w *World) ([]Case, error) {
 		if grace == 0 {
 			most = 50 * time.Millisecond
 		}
-		cases = append(cases, Case{
-			What: fmt.Sprintf("grace %d ms", grace.Milliseconds()), InFlight: 1, Cold: true, Responder: bare.cmd.Process.Pid,
-			Budget: Budget{P99Us: microseconds(most)},
-			Roost: w.kills(func(ctx context.Context) (*process, string, error) {
-				key := w.key(drawn.next())
-				p, _, err := w.victim(ctx, w.url, key.String(), time.Hour, grace)
-				return p, w.subjects.Event(key), err
-			}, events, 0),
-			Bare: w.kills(func(ctx context.Context) (*process, string, error) {
-				p, id, err := w.victim(ctx, bare.url, "", 0, 0)
-				return p, closedSubject + id, err
-			}, closed, grace),
-		})
+		theirs := w.kills(func(ctx context.Context) (*process, string, error) {
+			p, id, err := w.victim(ctx, bare.url, Doomed{})
+			return p, closedSubject + id, err
+		}, closed, grace)
+		gone := w.kills(func(ctx context.Context) (*process, string, error) {
+			key := w.key(drawn.next())
+			p, _, err := w.victim(ctx, w.url, Doomed{Key: key.String(), TTL: time.Hour, Grace: grace})
+			return p, w.subjects.Event(key), err
+		}, events, 0)
+		k := Case{InFlight: 1, Cold: true, Responder: bare.cmd.Process.Pid, Budget: Budget{P99Us: microseconds(most)}, Bare: theirs}
+		k.What, k.Roost = fmt.Sprintf("gone, grace %d ms", grace.Milliseconds()), gone
+		cases = append(cases, k)
+		k.What, k.Roost = fmt.Sprintf("next leader, grace %d ms", grace.Milliseconds()), w.kills(next.after(grace), next.mourner, 0)
+		cases = append(cases, k)
 	}
 	return cases, nil
 }

@@ -105,7 +105,7 @@ func (w *World) overhear() (latest func(secret string) time.Time, err error) {
 func (w *World) stopOne(ctx context.Context, key backend.Key, beats func(string) time.Time, events *mourner) (int, []time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.c.Timeout)
 	defer cancel()
-	p, secret, err := w.victim(ctx, w.url, key.String(), stoppedTTL, 0)
+	p, secret, err := w.victim(ctx, w.url, Doomed{Key: key.String(), TTL: stoppedTTL})
 	if err != nil {
 		return 0, nil, err
 	}

@@ -39,7 +39,7 @@ func (c *CellReport) print(b *strings.Builder) {
 	for i := range c.Cases {
 		k := &c.Cases[i]
 		row(t, k.What, fmt.Sprint(k.InFlight), rate(k.Roost.PerSecond), rate(k.Bare.PerSecond),
-			fmt.Sprintf("%.2f", k.RateRatio), span(k.RateRatios), least(k.Budget.Rate),
+			fmt.Sprintf("%.2f", k.RateRatio), span(k.RateRatios), k.Budget.rate(),
 			show(k.Roost.P50Us), show(k.Bare.P50Us), fmt.Sprintf("%.2f", k.P50Ratio), k.Budget.p50(),
 			show(k.Roost.P99Us), show(k.Bare.P99Us), fmt.Sprintf("%.2f", k.P99Ratio), k.Budget.p99(),
 			fmt.Sprint(k.Roost.Failed), fmt.Sprint(k.Bare.Failed), verdict(k.Met))
@@ -81,11 +81,12 @@ func span(ratios []float64) string {
 	return fmt.Sprintf("%.2f–%.2f", low, high)
 }
 
-func least(limit float64) string {
+// least shows a limit that is to be reached, "" for none.
+func least(limit float64, format string) string {
 	if limit == 0 {
 		return ""
 	}
-	return fmt.Sprintf("≥ %.2f", limit)
+	return fmt.Sprintf("≥ "+format, limit)
 }
 
 // show shows a number of microseconds, or of anything else that may be less than one.

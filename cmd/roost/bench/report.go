@@ -29,6 +29,7 @@ type Settings struct {
 	Leases        int    `json:"leases"`
 	Beating       int    `json:"lease_connections"`
 	BatchSize     int    `json:"batch_size"`
+	Waiters       int    `json:"waiters"`
 }
 
 // CellReport is what a cell came to.
@@ -44,6 +45,7 @@ type CellReport struct {
 type CaseReport struct {
 	What      string     `json:"what,omitempty"`
 	InFlight  int        `json:"in_flight"`
+	X         float64    `json:"x,omitempty"`
 	Roost     SideReport `json:"roost"`
 	Bare      SideReport `json:"bare"`
 	RateRatio float64    `json:"rate_ratio"`
@@ -128,7 +130,7 @@ func (m *measurement) caseReport(k *Case, rounds []round) CaseReport {
 		p99s = append(p99s, ratio(float64(r.roost.p99), float64(r.bare.p99)))
 	}
 	c := CaseReport{
-		What: k.What, InFlight: k.InFlight, Roost: m.sideReport(roost), Bare: m.sideReport(bare),
+		What: k.What, InFlight: k.InFlight, X: k.X, Roost: m.sideReport(roost), Bare: m.sideReport(bare),
 		RateRatio: medianFloat(rates), RateRatios: rates, P50Ratio: medianFloat(p50s), P99Ratio: medianFloat(p99s),
 		Budget: k.Budget,
 	}
@@ -148,11 +150,15 @@ func (c *CaseReport) compareCPU() {
 }
 
 // name says which case c is of its cell, for people.
-func (c *CaseReport) name() string {
-	if c.What == "" {
-		return fmt.Sprintf("%d in flight", c.InFlight)
+func (c *CaseReport) name() string { return caseName(c.What, c.InFlight) }
+
+func (k *Case) name() string { return caseName(k.What, k.InFlight) }
+
+func caseName(what string, inFlight int) string {
+	if what == "" {
+		return fmt.Sprintf("%d in flight", inFlight)
 	}
-	return fmt.Sprintf("%s, %d in flight", c.What, c.InFlight)
+	return fmt.Sprintf("%s, %d in flight", what, inFlight)
 }
 
 func (m *measurement) sideReport(samples []*sample) SideReport {

@@ -114,7 +114,7 @@ func (m *measurement) run(ctx context.Context) error {
 	for r := range m.c.Rounds {
 		for j := range m.cases {
 			i := (j + r) % len(m.cases)
-			m.c.Progress(fmt.Sprintf("%s: round %d of %d, %d in flight", m.cell.ID, r+1, m.c.Rounds, m.cases[i].InFlight))
+			m.c.Progress(fmt.Sprintf("%s: round %d of %d, %s", m.cell.ID, r+1, m.c.Rounds, m.cases[i].name()))
 			both, err := m.round(ctx, &m.cases[i], r%2 == 1)
 			if err != nil {
 				return err

@@ -79,6 +79,7 @@ func TestABudgetIsMissedByRateByLatencyAndByFailures(t *testing.T) {
 		failed int64
 	}{
 		{"rate", bench.Budget{Rate: 0.5}, slow, 0},
+		{"rate whatever the baseline's", bench.Budget{PerSecond: 334}, slow, 0},
 		{"latency", bench.Budget{P50: 2}, slow, 0},
 		{"the slowest", bench.Budget{P99: 2}, slow, 0},
 		{"latency whatever the baseline's", bench.Budget{P50Us: 2999}, slow, 0},
@@ -91,7 +92,7 @@ func TestABudgetIsMissedByRateByLatencyAndByFailures(t *testing.T) {
 			t.Errorf("%s: met = %v; want false", c.why, report.Met)
 		}
 	}
-	every := bench.Budget{Rate: 0.3, P50: 3, P99: 3, P50Us: 3000, P99Us: 3000}
+	every := bench.Budget{Rate: 0.3, PerSecond: 333, P50: 3, P99: 3, P50Us: 3000, P99Us: 3000}
 	if report := bench.CaseOf(every, slow, fast, 0); report.Met == nil || !*report.Met {
 		t.Errorf("met = %v on the very budgets; want true", report.Met)
 	}

@@ -23,6 +23,7 @@ type benchSettings struct {
 	Connections   int           `koanf:"connections"`
 	Registrations int           `koanf:"registrations"`
 	Copied        int           `koanf:"copied"`
+	Scale         int           `koanf:"scale"`
 	Subscribers   int           `koanf:"subscribers"`
 	BatchSize     int           `koanf:"batch_size"`
 	Leases        int           `koanf:"leases"`
@@ -64,12 +65,13 @@ func newBench(p *program) *cobra.Command {
 	fs.Int("connections", d.Connections, "that the load comes over")
 	fs.Int("registrations", d.Registrations, "that are there before reads are measured")
 	fs.Int("copied", d.Copied, "registrations that are there for P5 and P11 to copy")
+	fs.Int("scale", d.Scale, "registrations that P9 and P10 have at most; 1000000 takes some minutes")
 	fs.Int("subscribers", d.Subscribers, "that P6 has at most")
 	fs.Int("batch-size", d.BatchSize, "operations in one batch")
 	fs.Int("leases", d.Leases, "that live in P8; P14b has a tenth of them end together")
 	fs.Int("lease-connections", d.Beating, "that P8 keeps them alive over at most")
 	fs.Int("waiters", d.Waiters, "that P13 has for one lock at most")
-	cmd.AddCommand(newBenchResponder(p), newBenchBare(p), newBenchVictim(p))
+	cmd.AddCommand(newBenchResponder(p), newBenchBare(p), newBenchStore(p), newBenchVictim(p))
 	return cmd
 }
 
@@ -117,6 +119,24 @@ func newBenchBare(p *program) *cobra.Command {
 	return cmd
 }
 
+// newBenchStore is a bare NATS server with streams that bench compares with.
+func newBenchStore(p *program) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "store", Hidden: true, Args: arguments(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			var s struct {
+				Dir string `koanf:"store_dir"`
+			}
+			if err := p.settings(cmd, &s); err != nil {
+				return err
+			}
+			return bench.Store(cmd.Context(), s.Dir, os.Stdin, p.stdout)
+		},
+	}
+	cmd.Flags().String("store-dir", "", "of its streams")
+	return cmd
+}
+
 // newBenchVictim is a process that bench kills or stops.
 func newBenchVictim(p *program) *cobra.Command {
 	cmd := &cobra.Command{
@@ -150,8 +170,9 @@ func newBenchVictim(p *program) *cobra.Command {
 
 func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	c := bench.DefaultConfig()
+	c.Server = s.Server
 	c.Only, c.Duration, c.Rounds, c.Connections = s.Only, s.Duration, s.Rounds, s.Connections
-	c.Registrations, c.Copied, c.Subscribers = s.Registrations, s.Copied, s.Subscribers
+	c.Registrations, c.Copied, c.Subscribers, c.Scale = s.Registrations, s.Copied, s.Subscribers, s.Scale
 	c.Leases, c.Beating, c.Waiters = s.Leases, s.Beating, s.Waiters
 	c.BatchSize, c.Prefix, c.Timeout, c.Version = s.BatchSize, s.Prefix, s.Timeout, p.version
 	if err := c.Validate(); err != nil {
@@ -163,6 +184,7 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	}
 	c.Program.Environ, c.Program.Responder = p.environ, []string{"bench", "responder"}
 	c.Program.Bare, c.Program.Victim = []string{"bench", "bare"}, []string{"bench", "victim"}
+	c.Program.Store = []string{"bench", "store"}
 	if s.Server != "" || s.Context != "" {
 		if c.Server, c.Options, err = s.resolve(p.environ); err != nil {
 			return err

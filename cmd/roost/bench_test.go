@@ -29,12 +29,12 @@ func benched(t *testing.T, args ...string) string {
 
 var short = []string{
 	"--duration", "30ms", "--rounds", "2", "--registrations", "300", "--batch-size", "20",
-	"--copied", "1000", "--subscribers", "20", "--leases", "500", "--lease-connections", "20", "--waiters", "11",
+	"--copied", "1000", "--subscribers", "20", "--leases", "500", "--lease-connections", "20", "--waiters", "11", "--scale", "200",
 }
 
 func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 	t.Parallel()
-	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P5": 3, "P6": 3, "P7": 4, "P8": 3, "P11": 3, "P12": 4, "P13": 3, "P13b": 1, "P14": 4, "P14b": 3}
+	want := map[string]int{"P1": 4, "P2": 3, "P3": 4, "P4": 3, "P4b": 3, "P5": 3, "P6": 3, "P7": 4, "P8": 3, "P9": 5, "P10": 1, "P11": 3, "P12": 4, "P13": 3, "P13b": 1, "P14": 4, "P14b": 3, "P17": 3}
 	args := append(slices.Clone(short), "--json")
 	if testing.Short() { // the others fill two cores for a while, which other tests wait for
 		t.Log("-short: P1 only")
@@ -49,8 +49,13 @@ func TestBenchMeasuresBothSidesOfEveryCell(t *testing.T) {
 		t.Errorf("the report does not say what was measured where: %+v", report)
 	}
 	for _, cell := range report.Cells {
-		if len(cell.Cases) != want[cell.ID] {
-			t.Errorf("%s has %d cases; want %d", cell.ID, len(cell.Cases), want[cell.ID])
+		if got := len(cell.Cases) + len(cell.Figures); got != want[cell.ID] {
+			t.Errorf("%s has %d cases and figures; want %d", cell.ID, got, want[cell.ID])
+		}
+		for _, f := range cell.Figures {
+			if f.Roost == 0 && f.Unit != "% of a core" {
+				t.Errorf("%s: %+v; want a figure", cell.ID, f)
+			}
 		}
 		delete(want, cell.ID)
 		for _, c := range cell.Cases {
@@ -146,8 +151,8 @@ func TestBenchThatCannotUseJetStreamSaysWhatToDo(t *testing.T) {
 func TestBenchRefusesAWrongSetting(t *testing.T) {
 	t.Parallel()
 	code, said := fails(t, nil, "bench", "--only", "P99", "--rounds", "0", "--copied", "10", "--subscribers", "0",
-		"--leases", "0", "--lease-connections", "0", "--waiters", "0")
-	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers", "leases", "lease_connections", "waiters"} {
+		"--leases", "0", "--lease-connections", "0", "--waiters", "0", "--scale", "0")
+	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers", "leases", "lease_connections", "waiters", "scale"} {
 		if code != 2 || !strings.Contains(said, mistake) {
 			t.Errorf("roost bench = %d, saying %q; want 2 and a word about %s", code, said, mistake)
 		}

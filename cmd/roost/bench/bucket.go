@@ -21,9 +21,12 @@ type bucket struct {
 var errNoJetStream = errors.New("it needs JetStream in this account; of an embedded server, start it with --trusted-clients")
 
 // newBucket makes a bucket.
-func (w *World) newBucket(ctx context.Context) (*bucket, error) {
+func (w *World) newBucket(ctx context.Context) (*bucket, error) { return w.newReplicated(ctx, 1) }
+
+// newReplicated makes a bucket with so many replicas.
+func (w *World) newReplicated(ctx context.Context, replicas int) (*bucket, error) {
 	config := natskv.DefaultConfig()
-	config.Bucket, config.Prefix, config.Timeout = w.scratch, w.scratch, w.c.Timeout
+	config.Bucket, config.Prefix, config.Timeout, config.Replicas = w.scratch, w.scratch, w.c.Timeout, replicas
 	store, err := natskv.Open(ctx, w.clients[0], config)
 	if err != nil {
 		return nil, fmt.Errorf("the baseline: %w: %w", errNoJetStream, err)

@@ -16,10 +16,16 @@ type Cell struct {
 	JetStream bool
 	// Serve are more arguments of a registry that is started for the cell.
 	Serve []string
+	// Own says that the cell needs a registry that it may start, stop and set up itself.
+	Own bool
+	// Proc says that it needs to know what processes use.
+	Proc bool
 	// Shares names the world that the cell shares with its neighbours of that name; ""
 	// stands for one of its own.
 	Shares  string
 	Prepare func(ctx context.Context, w *World) ([]Case, error)
+	// Measure, instead of Prepare, is for what is not done over and over.
+	Measure func(ctx context.Context, w *World) ([]Figure, error)
 }
 
 // Case is one comparison of a cell.
@@ -51,8 +57,8 @@ type Side struct {
 // cells returns everything that can be measured, in the order in which it is.
 func cells() []Cell {
 	return []Cell{
-		lookupCell(), listCell(), registerCell(), bulkCell(), copyCell(), readAllCell(), eventCell(),
-		keepaliveCell(), crowdedCell(), uncontendedCell(), queuedCell(), contendedCell(), killedCell(), silentCell(),
+		lookupCell(), listCell(), registerCell(), bulkCell(), syncedCell(), copyCell(), readAllCell(), eventCell(),
+		keepaliveCell(), crowdedCell(), memoryCell(), restartCell(), uncontendedCell(), queuedCell(), contendedCell(), killedCell(), silentCell(), wholeCell(),
 	}
 }
 

@@ -20,6 +20,7 @@ type Config struct {
 	Connections   int // that the load comes over at most
 	Registrations int // that are there before reads are measured
 	Copied        int // registrations of which copies are made
+	Scale         int // registrations that memory and restarts are measured with, at most
 	Subscribers   int // to changes, at most
 	BatchSize     int // operations in one batch
 	Leases        int // that live at a time, at most
@@ -36,7 +37,7 @@ type Config struct {
 	Timeout time.Duration
 
 	// Program starts this program again: as a registry with the arguments "serve …", and
-	// as what Respond, Bare and Victim are.
+	// as what Respond, Bare, Victim and Store are.
 	Program Program
 	// Version is that of the program.
 	Version string
@@ -48,20 +49,46 @@ type Config struct {
 type Program struct {
 	Path    string
 	Environ []string
-	// Arguments to be what [Respond], [Bare] and [Victim] are.
-	Responder, Bare, Victim []string
+	// Arguments to be what [Respond], [Bare], [Victim] and [Store] are.
+	Responder, Bare, Victim, Store []string
 }
 
 // DefaultConfig returns what the command line begins with.
 func DefaultConfig() Config {
 	return Config{
-		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000, Waiters: 1000,
+		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Scale: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000, Waiters: 1000,
 		Prefix: bus.DefaultPrefix, Timeout: 10 * time.Second,
 	}
 }
 
 // maxRound keeps what one round remembers of its latencies within memory.
 const maxRound = time.Minute
+
+// wants reports whether a cell is asked for.
+func (c *Config) wants(cell *Cell) bool { return len(c.Only) == 0 || slices.Contains(c.Only, cell.ID) }
+
+// cannot reports why a cell that was asked for by name cannot be measured.
+func (c *Config) cannot(id string) error {
+	for _, cell := range cells() {
+		switch {
+		case cell.ID != id:
+		default:
+			return c.unfit(&cell)
+		}
+	}
+	return fmt.Errorf("only: %q is none of %s", id, strings.Join(IDs(), ", "))
+}
+
+// unfit reports why a cell cannot be measured here, or of the registry that is there.
+func (c *Config) unfit(cell *Cell) error {
+	switch {
+	case cell.Own && c.Server != "":
+		return fmt.Errorf("only: %s needs a registry of its own, without --server", cell.ID)
+	case cell.Proc && !processesAreSeen():
+		return fmt.Errorf("only: %s needs /proc to say what processes use", cell.ID)
+	}
+	return nil
+}
 
 // maxWaiters is how many may wait for one lock.
 const maxWaiters = 1000
@@ -71,8 +98,8 @@ func (c *Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	for _, id := range c.Only {
-		if !slices.ContainsFunc(cells(), func(known Cell) bool { return known.ID == id }) {
-			wrong("only: %q is none of %s", id, strings.Join(IDs(), ", "))
+		if problem := c.cannot(id); problem != nil {
+			errs = append(errs, problem)
 		}
 	}
 	if c.Duration < time.Millisecond || c.Duration > maxRound {
@@ -89,6 +116,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Copied < shares*serviceSize {
 		wrong("copied %d: must be at least %d", c.Copied, shares*serviceSize)
+	}
+	if c.Scale < serviceSize {
+		wrong("scale %d: must be at least %d", c.Scale, serviceSize)
 	}
 	if c.Subscribers < 1 || c.Subscribers > maxSubscribers {
 		wrong("subscribers %d: must be 1 to %d", c.Subscribers, maxSubscribers)

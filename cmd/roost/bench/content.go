@@ -32,10 +32,16 @@ func (w *World) populate(ctx context.Context, n int) error { return w.populateAs
 
 // populateAs is populate in another namespace of the run.
 func (w *World) populateAs(ctx context.Context, namespace string, n int) error {
+	return w.populateFrom(ctx, namespace, 0, n)
+}
+
+// populateFrom registers the keys from the one on that are below n, where those before it
+// are there.
+func (w *World) populateFrom(ctx context.Context, namespace string, from, n int) error {
 	w.cleanups = append(w.cleanups, func(ctx context.Context) error { return w.removeAllOf(ctx, namespace) })
 	const size = 500
-	err := each((n+size-1)/size, func(batch int) error {
-		first := batch * size
+	err := each((n-from+size-1)/size, func(batch int) error {
+		first := from + batch*size
 		count := min(size, n-first)
 		answer, err := w.ask(batch, w.batchSubject(namespace), w.batchBody(nil, first, count))
 		if err != nil {

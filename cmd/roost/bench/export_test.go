@@ -106,3 +106,12 @@ func (p *pace) Hear(m *nats.Msg) { p.hear(m) }
 func (p *pace) Finish(ctx context.Context) (int, error) {
 	return p.finish(ctx, 0)
 }
+
+// ParseResident reads what a process says of its memory.
+var ParseResident = parseResident
+
+// Judged is a figure and what follows from it.
+func Judged(f Figure) Figure {
+	f.judge()
+	return f
+}

@@ -22,40 +22,10 @@ func registerCell() Cell {
 }
 
 func prepareRegister(ctx context.Context, w *World) ([]Case, error) {
-	w.cleanups = append(w.cleanups, w.removeAll)
-	first, size, stored, err := w.firstRegister()
+	roost, _, bare, err := w.registers(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := w.newBucket(ctx)
-	if err != nil {
-		return nil, err
-	}
-	echo, answer, err := w.echo(size)
-	if err != nil {
-		return nil, err
-	}
-	var registered, created counter
-	registered.written.Add(int64(first))
-	w.check(func(ctx context.Context) error {
-		return untilSeen(ctx, func() error { return registered.compare(w.count(w.scratch)) })
-	})
-	w.check(func(ctx context.Context) error { return created.compare(raw.count(ctx)) })
-	body := []byte("{" + content + "}")
-	roost := Side{Do: func(_ context.Context, worker int) (int, error) {
-		key := w.key(registered.next())
-		return registered.add(1, w.register(worker, key, body))
-	}}
-	bare := Side{Do: func(ctx context.Context, worker int) (int, error) {
-		key := w.key(created.next()).String()
-		if got, err := w.ask(worker, echo+"."+key, body); err != nil || !bytes.Equal(got, answer) {
-			return created.add(0, errors.Join(err, wrongUnless(bytes.Equal(got, answer))))
-		}
-		ctx, cancel := context.WithTimeout(ctx, w.c.Timeout)
-		defer cancel()
-		_, err := raw.kv(worker).Create(ctx, "event."+key, stored)
-		return created.add(1, err)
-	}}
 	return []Case{
 		{InFlight: 1, Roost: roost, Bare: bare, Budget: Budget{P50: 1.6}},
 		{InFlight: 16, Roost: roost, Bare: bare},
@@ -64,10 +34,61 @@ func prepareRegister(ctx context.Context, w *World) ([]Case, error) {
 	}, nil
 }
 
+// registers are the sides that register new instances, that create as many raw keys, and
+// that have an echo before each of these. The raw bucket has so many replicas.
+func (w *World) registers(ctx context.Context, replicas int) (roost, raw, echoed Side, err error) {
+	w.cleanups = append(w.cleanups, w.removeAll)
+	first, size, stored, err := w.firstRegister()
+	if err != nil {
+		return roost, raw, echoed, err
+	}
+	made, err := w.newReplicated(ctx, replicas)
+	if err != nil {
+		return roost, raw, echoed, err
+	}
+	echo, answer, err := w.echo(size)
+	if err != nil {
+		return roost, raw, echoed, err
+	}
+	var registered, created counter
+	registered.written.Add(int64(first))
+	w.check(func(ctx context.Context) error {
+		return untilSeen(ctx, func() error { return registered.compare(w.count(w.scratch)) })
+	})
+	w.check(func(ctx context.Context) error { return created.compare(made.count(ctx)) })
+	body := []byte("{" + content + "}")
+	roost = Side{Do: func(_ context.Context, worker int) (int, error) {
+		key := w.key(registered.next())
+		return registered.add(1, w.register(worker, key, body))
+	}}
+	create := func(ctx context.Context, worker int, key string) (int, error) {
+		ctx, cancel := context.WithTimeout(ctx, w.c.Timeout)
+		defer cancel()
+		_, err := made.kv(worker).Create(ctx, "event."+key, stored)
+		return created.add(1, err)
+	}
+	raw = Side{Do: func(ctx context.Context, worker int) (int, error) {
+		return create(ctx, worker, w.key(created.next()).String())
+	}}
+	echoed = Side{Do: func(ctx context.Context, worker int) (int, error) {
+		key := w.key(created.next()).String()
+		if got, err := w.ask(worker, echo+"."+key, body); err != nil || !bytes.Equal(got, answer) {
+			return created.add(0, errors.Join(err, wrongUnless(bytes.Equal(got, answer))))
+		}
+		return create(ctx, worker, key)
+	}}
+	return roost, raw, echoed, nil
+}
+
+// firstKey is that of the instance that firstRegister registers.
+func (w *World) firstKey() backend.Key {
+	return backend.Key{Namespace: w.scratch, Service: "first", Instance: "i-0"}
+}
+
 // firstRegister registers one instance, and returns how large the reply was and what is
 // stored of such a registration.
 func (w *World) firstRegister() (n, size int, stored []byte, err error) {
-	key := backend.Key{Namespace: w.scratch, Service: "first", Instance: "i-0"}
+	key := w.firstKey()
 	m, err := w.clients[0].Request(w.subjects.OfKey(bus.VerbRegister, key), []byte("{"+content+"}"), w.c.Timeout)
 	if err != nil {
 		return 0, 0, nil, err

@@ -20,6 +20,9 @@ func (r *Report) Print(w io.Writer) error {
 	for i := range r.Cells {
 		r.Cells[i].print(&b)
 	}
+	if len(r.Skipped) > 0 {
+		fmt.Fprintf(&b, "\nnot measured here, for it needs a registry of its own or /proc: %s\n", strings.Join(r.Skipped, ", "))
+	}
 	if n := r.Errors(); n > 0 {
 		fmt.Fprintf(&b, "\n%d operations failed\n", n)
 	}
@@ -33,6 +36,10 @@ func (r *Report) Print(w io.Writer) error {
 // print writes two tables: what was measured, and what it cost.
 func (c *CellReport) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%s  %s\n    against %s\n\n", c.ID, c.About, c.Baseline)
+	if len(c.Figures) > 0 {
+		c.printFigures(b)
+		return
+	}
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row(t, "", "in flight", c.Unit+"/s", "bare/s", "ratio", "(rounds)", "budget",
 		"p50 µs", "bare", "ratio", "budget", "p99 µs", "bare", "ratio", "budget", "failed", "bare", "")

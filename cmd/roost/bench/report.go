@@ -14,6 +14,8 @@ type Report struct {
 	Machine  Machine `json:"machine"`
 	Settings `json:"settings"`
 	Cells    []CellReport `json:"cells"`
+	// Skipped are the cells that were not asked for by name and cannot be measured so.
+	Skipped []string `json:"skipped,omitempty"`
 }
 
 // Settings are those of a run.
@@ -25,6 +27,7 @@ type Settings struct {
 	Connections   int    `json:"connections"`
 	Registrations int    `json:"registrations"`
 	Copied        int    `json:"copied"`
+	Scale         int    `json:"scale"`
 	Subscribers   int    `json:"subscribers"`
 	Leases        int    `json:"leases"`
 	Beating       int    `json:"lease_connections"`
@@ -38,7 +41,8 @@ type CellReport struct {
 	About    string       `json:"about"`
 	Baseline string       `json:"baseline"`
 	Unit     string       `json:"unit"`
-	Cases    []CaseReport `json:"cases"`
+	Cases    []CaseReport `json:"cases,omitempty"`
+	Figures  []Figure     `json:"figures,omitempty"`
 }
 
 // CaseReport is what a case came to. Ratios are medians of those of each round.
@@ -106,6 +110,11 @@ func (r *Report) Missed() (missed []string) {
 		for _, k := range c.Cases {
 			if k.Met != nil && !*k.Met {
 				missed = append(missed, c.ID+" at "+k.name())
+			}
+		}
+		for _, f := range c.Figures {
+			if f.Met != nil && !*f.Met {
+				missed = append(missed, c.ID+": "+f.What)
 			}
 		}
 	}

@@ -17,9 +17,17 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		c.Progress = func(string) {}
 	}
 	report := newReport(&c)
-	for _, group := range neighbours(slices.DeleteFunc(cells(), func(cell Cell) bool {
-		return len(c.Only) > 0 && !slices.Contains(c.Only, cell.ID)
-	})) {
+	var chosen []Cell
+	for _, cell := range cells() {
+		switch {
+		case !c.wants(&cell):
+		case c.unfit(&cell) != nil:
+			report.Skipped = append(report.Skipped, cell.ID)
+		default:
+			chosen = append(chosen, cell)
+		}
+	}
+	for _, group := range neighbours(chosen) {
 		if err := runGroup(ctx, &c, group, report); err != nil {
 			return nil, err
 		}
@@ -69,6 +77,9 @@ func runGroup(ctx context.Context, c *Config, cells []Cell, report *Report) (err
 // runCell measures one cell.
 func runCell(ctx context.Context, c *Config, w *World, cell Cell) (result CellReport, err error) {
 	defer func() { err = errors.Join(err, w.release()) }()
+	if cell.Measure != nil {
+		return measure(ctx, w, &cell)
+	}
 	cases, err := cell.Prepare(ctx, w)
 	if err != nil {
 		return result, err
@@ -82,6 +93,18 @@ func runCell(ctx context.Context, c *Config, w *World, cell Cell) (result CellRe
 		return result, err
 	}
 	return m.report(), nil
+}
+
+// measure measures a cell of figures.
+func measure(ctx context.Context, w *World, cell *Cell) (CellReport, error) {
+	figures, err := cell.Measure(ctx, w)
+	if err == nil {
+		err = w.verify(ctx)
+	}
+	for i := range figures {
+		figures[i].judge()
+	}
+	return CellReport{ID: cell.ID, About: cell.About, Baseline: cell.Baseline, Figures: figures}, err
 }
 
 // round is what both sides of a case did in one round.

@@ -27,7 +27,8 @@ type World struct {
 	clients []*nats.Conn
 	pids    [processes]int // 0 where not known
 
-	dir       string // of the registry that was started
+	dir       string   // of the registry that was started
+	more      []string // its arguments, besides
 	started   *process
 	responder *process
 	checks    []func(context.Context) error // of the present cell
@@ -53,19 +54,26 @@ func open(ctx context.Context, c *Config, serve []string) (w *World, err error) 
 			return w, err
 		}
 	}
-	for range c.Connections {
+	w.pids[clientProcess] = os.Getpid()
+	return w, w.join(ctx)
+}
+
+// join connects to the registry and has the responder do so.
+func (w *World) join(ctx context.Context) error {
+	for range w.c.Connections {
 		nc, err := w.connect()
 		if err != nil {
-			return w, err
+			return err
 		}
 		w.clients = append(w.clients, nc)
 	}
-	args := append(c.Program.Responder, "--server", w.url, "--subject", w.control())
-	if w.responder, _, err = c.Program.start(ctx, args...); err != nil {
-		return w, err
+	args := append(w.c.Program.Responder, "--server", w.url, "--subject", w.control())
+	var err error
+	if w.responder, _, err = w.c.Program.start(ctx, args...); err != nil {
+		return err
 	}
-	w.pids[clientProcess], w.pids[responderProcess] = os.Getpid(), w.responder.cmd.Process.Pid
-	return w, nil
+	w.pids[responderProcess] = w.responder.cmd.Process.Pid
+	return nil
 }
 
 // connect makes a connection to where the registry is.
@@ -85,15 +93,20 @@ func (w *World) serve(ctx context.Context, more []string) (url string, err error
 	if w.dir, err = os.MkdirTemp("", "roost-bench-"); err != nil {
 		return "", err
 	}
-	w.started, url, err = w.c.Program.start(ctx, append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--store-dir", w.dir,
-		"--prefix", w.c.Prefix, "--log-level", "error",
-	}, more...)...)
-	if err != nil {
+	w.more = more
+	if w.started, url, err = w.launch(ctx, w.dir); err != nil {
 		return "", err
 	}
 	w.pids[serverProcess] = w.started.cmd.Process.Pid
 	return url, nil
+}
+
+// launch starts a registry on dir.
+func (w *World) launch(ctx context.Context, dir string) (p *process, url string, err error) {
+	return w.c.Program.start(ctx, append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--store-dir", dir,
+		"--prefix", w.c.Prefix, "--log-level", "error",
+	}, w.more...)...)
 }
 
 // check has what was measured be looked at as a whole, once it has been.

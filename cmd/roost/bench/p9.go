@@ -1,0 +1,168 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/kvstore/natskv"
+)
+
+// memoryCell is P9.
+func memoryCell() Cell {
+	return Cell{
+		ID: "P9", Own: true, Proc: true,
+		About: "memory (RSS) of a node with so many permanent registrations, right after they were registered in batches, and after a restart; " +
+			"the least seen until some time has brought no less, garbage included. What a registration costs is the node's less the bare server's, by their number",
+		Baseline: "memory of a bare NATS server that holds a bucket like the registry's with as many keys and the same values; " +
+			"of what a registration costs, the bytes of its JSON",
+		Measure: measureMemory,
+	}
+}
+
+const (
+	mebibyte = 1 << 20
+	// million is from how many registrations on P9 has a budget.
+	million = 1_000_000
+	// perRegistration is that budget in bytes.
+	perRegistration = 1200
+	// quietRounds is for how many durations of a side memory must not have shrunk.
+	quietRounds = 3
+)
+
+func measureMemory(ctx context.Context, w *World) ([]Figure, error) {
+	dir, err := w.emptyDir()
+	if err != nil {
+		return nil, err
+	}
+	bare, err := w.store(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	b := ballast{w: w}
+	if err := b.open(ctx, bare.nc); err != nil {
+		return nil, err
+	}
+	text, err := b.sample(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var figures []Figure
+	compare := func(what string, n int, pid int) error {
+		ours, err := settledSize(ctx, w.pids[serverProcess], quietRounds*w.c.Duration)
+		if err != nil {
+			return err
+		}
+		theirs, err := settledSize(ctx, pid, quietRounds*w.c.Duration)
+		if err != nil {
+			return err
+		}
+		figures = append(figures, Figure{What: what, Unit: "MiB", X: float64(n), Roost: float64(ours) / mebibyte, Bare: float64(theirs) / mebibyte})
+		if n > 0 {
+			each := Figure{What: what + ", each", Unit: "bytes", X: float64(n), Roost: float64(ours-theirs) / float64(n), Bare: float64(len(text))}
+			if n >= million {
+				each.Limit.Most = perRegistration
+			}
+			figures = append(figures, each)
+		}
+		return nil
+	}
+	if err := compare("empty", 0, bare.cmd.Process.Pid); err != nil {
+		return nil, err
+	}
+	there := 0
+	for _, n := range scale(w.c.Scale, 1_000, 10_000, 100_000, million) {
+		w.c.Progress(fmt.Sprintf("P9: %d registrations", n))
+		if err := errors.Join(w.populateFrom(ctx, w.scratch, there, n), b.fill(ctx, there, n)); err != nil {
+			return nil, err
+		}
+		there = n
+		if err := compare(fmt.Sprintf("%d registered", n), n, bare.cmd.Process.Pid); err != nil {
+			return nil, err
+		}
+	}
+	w.c.Progress("P9: restarting")
+	if err := errors.Join(w.halt(), bare.close()); err != nil {
+		return nil, err
+	}
+	if bare, err = w.store(ctx, dir); err != nil {
+		return nil, err
+	}
+	if err := w.resume(ctx); err != nil {
+		return nil, err
+	}
+	if n, err := w.count(w.scratch); err != nil || n != there {
+		return nil, fmt.Errorf("%d registrations are there after a restart; want %d: %w", n, there, errors.Join(err, errWrongAnswer))
+	}
+	return figures, compare(fmt.Sprintf("%d, restarted", there), there, bare.cmd.Process.Pid)
+}
+
+// ballast is a bucket like the registry's in a bare server, with the same values.
+type ballast struct {
+	w     *World
+	js    jetstream.JetStream
+	value []byte
+}
+
+func (b *ballast) open(ctx context.Context, nc *nats.Conn) (err error) {
+	config := natskv.DefaultConfig()
+	config.Bucket, config.Prefix, config.Timeout = b.w.scratch, b.w.scratch, b.w.c.Timeout
+	made, err := natskv.Open(ctx, nc, config)
+	if err != nil {
+		return err
+	}
+	if err := made.Close(); err != nil {
+		return err
+	}
+	b.js, err = jetstream.New(nc)
+	return err
+}
+
+// sample registers one instance for a moment to see what is stored of it, and returns its
+// JSON.
+func (b *ballast) sample(ctx context.Context) (text []byte, err error) {
+	_, _, b.value, err = b.w.firstRegister()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, b.w.removeAll(ctx)) }()
+	return b.w.ask(0, b.w.subjects.OfKey(bus.VerbLookup, b.w.firstKey()), nil)
+}
+
+// fill creates the keys from the one on until there are n.
+func (b *ballast) fill(ctx context.Context, from, n int) error {
+	const window = 1024
+	var pending []jetstream.PubAckFuture
+	wait := func() error {
+		for _, f := range pending {
+			select {
+			case <-f.Ok():
+			case err := <-f.Err():
+				return err
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
+		pending = pending[:0]
+		return nil
+	}
+	for i := from; i < n; i++ {
+		f, err := b.js.PublishMsgAsync(&nats.Msg{
+			Subject: "$KV." + b.w.scratch + ".event." + b.w.key(i).String(), Data: b.value,
+			Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{"0"}},
+		}, jetstream.WithStallWait(b.w.c.Timeout))
+		if err != nil {
+			return err
+		}
+		if pending = append(pending, f); len(pending) == window {
+			if err := wait(); err != nil {
+				return err
+			}
+		}
+	}
+	return wait()
+}

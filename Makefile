@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e examples bench fuzz clean
+.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e examples bench scale fuzz clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,7 @@ fmt-check: $(LINT)
 
 vet:
 	$(GO) vet ./...
+	$(GO) vet -tags node,scale ./e2e/...
 
 lint: $(LINT)
 	$(LINT) run ./...
@@ -52,6 +53,9 @@ floors: ## which package may reach which
 
 bench: ## micro-benchmarks of what lives in one process, ready for benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./backend/... ./bus/... ./kvstore/...
+
+scale: ## a million registrations, a hundred thousand leases, a thousand followers: 20 minutes, 10 GB
+	$(GO) test -tags scale -count=1 -timeout 60m -v ./e2e/scale
 
 fuzz: ## every fuzz target for FUZZTIME each
 	@set -e; for pkg in $$($(GO) list ./...); do \

@@ -99,18 +99,30 @@ func (r *replica) held() map[client.Key]client.Revision {
 	return state
 }
 
-// selected is what the registry has of q.
+// selected is what the registry has of q. Servers that have just come together again may
+// elect leaders anew once more; that is waited for.
 func selected(tb testing.TB, c *client.Client, q client.Query) map[client.Key]client.Revision {
 	tb.Helper()
-	state := map[client.Key]client.Revision{}
 	q.Consistency = client.Linearizable
-	for found, err := range c.All(tb.Context(), q) {
-		if err != nil {
+	all := func() (map[client.Key]client.Revision, error) {
+		state := map[client.Key]client.Revision{}
+		for found, err := range c.All(tb.Context(), q) {
+			if err != nil {
+				return nil, err
+			}
+			state[found.Key] = found.Revision
+		}
+		return state, nil
+	}
+	for deadline := time.Now().Add(patience); ; {
+		state, err := all()
+		if err == nil {
+			return state
+		}
+		if !errors.Is(err, client.ErrUnavailable) || time.Now().After(deadline) {
 			tb.Fatal(err)
 		}
-		state[found.Key] = found.Revision
 	}
-	return state
 }
 
 // exact waits until r holds exactly what the registry has, and its changes lead there.

@@ -328,7 +328,9 @@ type HealthReply struct {
 	// node without leases.
 	ConnectionEvents *bool `json:"connection_events,omitempty"`
 	// Keeper is the one that the node knows of; nil if it knows of none.
-	Keeper     *Keeper      `json:"keeper,omitempty"`
+	Keeper *Keeper `json:"keeper,omitempty"`
+	// Cluster is where the registry is kept; nil where nothing is.
+	Cluster    *Cluster     `json:"cluster,omitempty"`
 	Requests   RequestStats `json:"requests"`
 	Operations []Operation  `json:"operations,omitempty"`
 	Tasks      []Task       `json:"tasks,omitempty"`

@@ -114,7 +114,7 @@ func (a *assembly) keep(ctx context.Context) (err error) {
 
 // elect makes the keeper.
 func (a *assembly) elect(context.Context) error {
-	announcer, err := server.NewAnnouncer(a.writing, a.subjects, true)
+	announcer, err := server.NewAnnouncer(a.writing, a.subjects, true, "")
 	if err != nil {
 		return err
 	}

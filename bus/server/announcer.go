@@ -25,17 +25,25 @@ type Announcer struct {
 var _ keeper.Announcer = (*Announcer)(nil)
 
 // NewAnnouncer returns an Announcer that publishes through nc. republished says that the
-// changes are published by the stream of the registry's bucket, and not through nc.
-func NewAnnouncer(nc *nats.Conn, subjects bus.Subjects, republished bool) (*Announcer, error) {
+// changes are published by the stream of the registry's bucket, which is in a JetStream
+// domain, "" for that of the server, and not through nc.
+func NewAnnouncer(nc *nats.Conn, subjects bus.Subjects, republished bool, domain string) (*Announcer, error) {
 	a := &Announcer{nc: nc, name: "KV_" + subjects.Bucket(), subject: subjects.Beacon()}
 	if republished {
-		js, err := jetstream.New(nc)
+		js, err := newJetStream(nc, domain)
 		if err != nil {
 			return nil, fmt.Errorf("announcer: %w", err)
 		}
 		a.stream = js
 	}
 	return a, nil
+}
+
+func newJetStream(nc *nats.Conn, domain string) (jetstream.JetStream, error) {
+	if domain == "" {
+		return jetstream.New(nc)
+	}
+	return jetstream.NewWithDomain(nc, domain)
 }
 
 // Source implements [keeper.Announcer]: the stream's life, the server that leads it and

@@ -12,6 +12,7 @@ type endpoint struct {
 	subject string
 	reads   bool // it changes nothing
 	health  bool // it is answered also beyond the limit
+	all     bool // every node answers it, and not one of them
 
 	keepsAlive bool // it is a keepalive of leases
 
@@ -90,6 +91,14 @@ func (s *Server) newEndpoints() []*endpoint {
 		{
 			name: "health", subject: s.subjects.Health(), handle: s.health, reads: true, health: true,
 			about: "how this node is", request: "{}", reply: `{"status": "healthy", "backend", "registrations", …}`,
+		},
+		{
+			name: "health-all", subject: s.subjects.HealthOfAll(), handle: s.health, reads: true, health: true, all: true,
+			about: "how every node is; each answers", request: "{}", reply: `as health`,
+		},
+		{
+			name: "admin-cluster-remove", subject: s.subjects.RemoveNode(), handle: s.removeNode,
+			about: "forget a node of the cluster that is gone for good", request: `{"node": "…"}`, reply: `{"removed": true}`,
 		},
 		{
 			name: "admin-unregister", subject: s.subjects.Prefix() + ".admin.unregister" + key, handle: s.adminUnregister,

@@ -29,6 +29,9 @@ func (s *Server) health(ctx context.Context, r *request) (answer, error) {
 	if s.leases != nil {
 		addLeases(&reply, s.leases())
 	}
+	if s.cluster != nil {
+		addCluster(&reply, s.cluster.Health())
+	}
 	if s.operations != nil {
 		reply.Operations = s.operations()
 	}

@@ -53,8 +53,9 @@ type options struct {
 
 	coordination Coordination
 
-	leases func() LeaseHealth
-	owned  func(owner string) int
+	leases  func() LeaseHealth
+	cluster Cluster
+	owned   func(owner string) int
 }
 
 type optionFunc func(*options)

@@ -108,7 +108,11 @@ func (s *Server) addService(base context.Context, h *hands[request], closed chan
 	}
 	for _, e := range s.endpoints {
 		handler := micro.HandlerFunc(func(m micro.Request) { s.accept(base, h, e, m) })
-		err := service.AddEndpoint(e.name, handler, micro.WithEndpointSubject(e.subject), micro.WithEndpointMetadata(e.metadata()))
+		opts := []micro.EndpointOpt{micro.WithEndpointSubject(e.subject), micro.WithEndpointMetadata(e.metadata())}
+		if e.all {
+			opts = append(opts, micro.WithEndpointQueueGroupDisabled())
+		}
+		err := service.AddEndpoint(e.name, handler, opts...)
 		if err != nil {
 			return service, fmt.Errorf("endpoint %s: %w", e.name, err)
 		}

@@ -12,21 +12,30 @@ import (
 func newHealth(p *program) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
-		Short: "Show how the node that answers is",
-		Long: "Shows how the node that answers is. The exit code is 0 if it is healthy, 10 if it is degraded,\n" +
-			"11 if it is unhealthy and 5 if none answers.",
+		Short: "Show how the node that answers is, or every node",
+		Long: "Shows how the node that answers is, or with --all every node: its part, how far its view is, and\n" +
+			"where the registry is kept. The exit code is 0 if all that was asked is healthy, 10 if something is\n" +
+			"degraded, 11 if something is unhealthy and 5 if none answers.",
 		Example: "  roost health\n" +
+			"  roost health --all\n" +
 			"  roost health --quiet --timeout 2s || systemctl restart roost",
 		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var c connection
+			var c struct {
+				connection `koanf:",squash"`
+				All        bool `koanf:"all"`
+			}
 			if err := p.settings(cmd, &c); err != nil {
 				return err
 			}
-			return p.health(cmd, &c)
+			if c.All {
+				return p.healthOfAll(cmd, &c.connection)
+			}
+			return p.health(cmd, &c.connection)
 		},
 	}
 	connectionFlags(cmd)
+	cmd.Flags().Bool("all", false, "every node, not the one that answers first")
 	return cmd
 }
 
@@ -39,13 +48,18 @@ func (p *program) health(cmd *cobra.Command, c *connection) error {
 		if err := session.show(func(w io.Writer) error { return writeHealth(w, report) }); err != nil {
 			return err
 		}
-		switch report.Status {
-		case backend.Healthy:
-			return nil
-		case backend.Degraded:
-			return &codedError{code: exitDegraded, err: errQuiet}
-		default:
-			return &codedError{code: exitUnhealthy, err: errQuiet}
-		}
+		return exitOf(report.Status)
 	})
+}
+
+// exitOf returns an error with the exit code of a status, nil of a healthy one.
+func exitOf(s backend.HealthStatus) error {
+	switch s {
+	case backend.Healthy:
+		return nil
+	case backend.Degraded:
+		return &codedError{code: exitDegraded, err: errQuiet}
+	default:
+		return &codedError{code: exitUnhealthy, err: errQuiet}
+	}
 }

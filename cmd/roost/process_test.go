@@ -22,6 +22,7 @@ type process struct {
 	url    string // that it said it is ready at
 	stderr lockedBuffer
 	exited chan struct{}
+	ready  chan string // of a member: the first line that it printed
 }
 
 // lockedBuffer is written by a process and read by a test.

@@ -84,7 +84,7 @@ func newRoot(p *program) *cobra.Command {
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	for group, commands := range map[string][]*cobra.Command{
-		groupServer: {newServe(p)},
+		groupServer: {newServe(p), newCluster(p)},
 		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newWatch(p), newHealth(p)},
 		groupWrites: {newRegister(p), newRun(p), newUpdate(p), newUnregister(p), newLease(p)},
 		groupCoord: {

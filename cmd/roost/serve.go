@@ -26,10 +26,15 @@ func newServe(p *program) *cobra.Command {
 		Use:   "serve",
 		Short: "Run a registry",
 		Long: "Runs a registry, with a NATS server inside unless --nats-url names another. Prints \"ready\" and\n" +
-			"where clients connect when requests are served. SIGTERM and SIGINT finish what is in hand and\n" +
-			"end with exit code 0; a second one ends at once.",
+			"where clients connect when requests are served. SIGTERM and SIGINT finish what is in hand, move\n" +
+			"clients to other nodes of a cluster and end with exit code 0; a second one ends at once.\n\n" +
+			"With --cluster-listen and --cluster-routes several nodes form one replicated registry. A node that\n" +
+			"is started before a majority of them waits, at most for --start-timeout. The secret that lets a\n" +
+			"node in is in --cluster-secret-file, or in $ROOST_CLUSTER_SECRET.",
 		Example: "  roost serve\n" +
 			"  roost serve --listen 0.0.0.0:4222 --store-dir /var/lib/roost --sync always\n" +
+			"  roost serve --server-name a --listen 0.0.0.0:4222 --cluster-listen 0.0.0.0:6222 \\\n" +
+			"    --cluster-routes a:6222,b:6222,c:6222 --cluster-secret-file /etc/roost/secret\n" +
 			"  roost serve --nats-url nats://nats-1:4222,nats://nats-2:4222 --replicas 3",
 		Args: arguments(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -47,9 +52,6 @@ func newServe(p *program) *cobra.Command {
 	return cmd
 }
 
-// startTimeout bounds the start; a large store takes a while to be read.
-const startTimeout = 2 * time.Minute
-
 // errSecondSignal ends the process at once.
 var errSecondSignal = errors.New("serve: stopped at once by a second signal; requests in hand may be lost")
 
@@ -58,7 +60,7 @@ func (p *program) serve(ctx context.Context, c config.Server) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 
-	starting, cancel := context.WithTimeout(ctx, startTimeout)
+	starting, cancel := context.WithTimeout(ctx, c.StartTimeout)
 	defer cancel()
 	node := node{log: p.logger(c.Log), config: c, version: semantic(p.version)}
 	started := make(chan error, 1)
@@ -106,7 +108,7 @@ func (n *node) start(ctx context.Context) error {
 			l.UseErrorLevel(slog.LevelDebug) // what fails is returned, and said once
 			return l
 		}),
-		fx.StartTimeout(startTimeout), fx.StopTimeout(n.config.StopTimeout),
+		fx.StartTimeout(n.config.StartTimeout), fx.StopTimeout(n.config.StopTimeout),
 		modules.Server,
 		fx.Populate(&n.link, &n.tree),
 	)

@@ -154,6 +154,9 @@ func writeHealth(w io.Writer, h *bus.HealthReply) error {
 	if h.Keeper != nil {
 		c.add("keeper", fmt.Sprintf("%s, term %d", h.Keeper.Node, h.Keeper.Term))
 	}
+	for _, line := range shownCluster(h.Cluster) {
+		c.add(line[0], line[1])
+	}
 	c.add("requests", fmt.Sprintf("%d answered, %d failed, %d refused, %d of %d in flight",
 		h.Requests.Answered, h.Requests.Failed, h.Requests.Refused, h.Requests.InFlight, h.Requests.Limit))
 	if err := c.write(w); err != nil {

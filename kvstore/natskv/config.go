@@ -1,6 +1,7 @@
 package natskv
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,8 +37,16 @@ type Config struct {
 	// <Prefix>.<key>; "" republishes nothing.
 	Prefix string
 
-	Replicas int // 1, 3 or 5
+	// Replicas is 1, 3 or 5, or 0 for 3 where there are so many servers and else 1.
+	Replicas int
 	Storage  Storage
+
+	// Scale takes an existing bucket that has another number of replicas as it is, for a
+	// [Replicator] to change. With 0 replicas that is so anyway.
+	Scale bool
+
+	// Domain is the JetStream domain of the bucket; "" for that of the server.
+	Domain string
 
 	// Placement, unless zero, says which servers may hold the bucket.
 	Placement Placement
@@ -94,8 +103,11 @@ func (c Config) Validate() error {
 	if !prefixName.MatchString(c.Prefix) {
 		wrong("prefix %q: must be tokens of letters, digits, _ or -, joined by dots", c.Prefix)
 	}
-	if c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
-		wrong("replicas %d: must be 1, 3 or 5", c.Replicas)
+	if c.Replicas != 0 && c.Replicas != 1 && c.Replicas != 3 && c.Replicas != 5 {
+		wrong("replicas %d: must be 1, 3 or 5, or 0", c.Replicas)
+	}
+	if c.Domain != "" && !bucketName.MatchString(c.Domain) {
+		wrong("domain %q: must be 1 to 128 letters, digits, _ or -", c.Domain)
 	}
 	if c.Storage != File && c.Storage != Memory {
 		wrong("storage %d: must be file or memory", c.Storage)
@@ -112,7 +124,34 @@ func (c Config) Validate() error {
 	return errors.Join(errs...)
 }
 
-func (c Config) stream() string        { return "KV_" + c.Bucket }
+// enough is how many replicas a bucket has that was not told how many.
+const enough = 3
+
+func (c Config) stream() string { return "KV_" + c.Bucket }
+
+// replicas returns how many there are to be where there are servers for them.
+func (c Config) replicas() int { return cmp.Or(c.Replicas, enough) }
+
+// scales reports whether an existing bucket may have another number of replicas.
+func (c Config) scales() bool { return c.Scale || c.Replicas == 0 }
+
+// api returns what the subjects of JetStream's interface begin with.
+func (c Config) api() string {
+	if c.Domain == "" {
+		return "$JS.API."
+	}
+	return "$JS." + c.Domain + ".API."
+}
+
+// publishTo returns where to publish what is to arrive on subject, which is in the bucket.
+// In another domain nobody listens there.
+func (c Config) publishTo(subject string) string {
+	if c.Domain == "" {
+		return subject
+	}
+	return c.api() + subject
+}
+
 func (c Config) subjectPrefix() string { return "$KV." + c.Bucket + "." }
 
 // streamConfig returns the bucket as it is created.
@@ -125,7 +164,7 @@ func (c Config) streamConfig() jetstream.StreamConfig {
 		MaxMsgsPerSubject:      1,
 		Discard:                jetstream.DiscardNew,
 		Storage:                c.Storage.jetstream(),
-		Replicas:               c.Replicas,
+		Replicas:               c.replicas(),
 		MaxMsgs:                -1,
 		MaxBytes:               -1,
 		MaxMsgSize:             -1,

@@ -46,7 +46,7 @@ func (c *Counters) Add(ctx context.Context, key string, delta int64, operation s
 	// What is sent again after that time might be added twice.
 	ctx, end := context.WithTimeout(ctx, kvstore.CounterMemory*3/4)
 	defer end()
-	m := &nats.Msg{Subject: c.store.config.counterPrefix() + key, Header: nats.Header{
+	m := &nats.Msg{Subject: c.store.config.publishTo(c.store.config.counterPrefix() + key), Header: nats.Header{
 		headerIncrement: {strconv.FormatInt(delta, 10)},
 		headerMessageID: {key + " " + operation}, // they are those of the whole stream
 	}}

@@ -24,6 +24,7 @@ func (s *Store) Counters(ctx context.Context) (*Counters, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	c := &Counters{store: s}
+	waits := newVigil(s.log)
 	for pause := newBackoff(); ; {
 		err := c.ensure(ctx)
 		if err == nil {
@@ -32,6 +33,7 @@ func (s *Store) Counters(ctx context.Context) (*Counters, error) {
 		if !transient(err) {
 			return nil, fmt.Errorf("natskv: open counters of %s: %w", s.config.Bucket, err)
 		}
+		waits.because(ctx, err)
 		if !pause.wait(ctx) {
 			return nil, fmt.Errorf("natskv: open counters of %s: %w: %w", s.config.Bucket, kvstore.ErrUnavailable, err)
 		}
@@ -55,7 +57,7 @@ func (c Config) counterConfig() jetstream.StreamConfig {
 		MaxMsgsPerSubject: counterHistory,
 		Discard:           jetstream.DiscardOld,
 		Storage:           c.Storage.jetstream(),
-		Replicas:          c.Replicas,
+		Replicas:          c.replicas(),
 		MaxMsgs:           -1,
 		MaxBytes:          -1,
 		MaxMsgSize:        -1,
@@ -78,7 +80,7 @@ func (c *Counters) ensure(ctx context.Context) error {
 	want := c.store.config.counterConfig()
 	stream, err := c.store.js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		_, err = c.store.js.CreateStream(ctx, want)
+		_, err = c.store.create(ctx, want)
 		if err == nil {
 			c.store.log.LogAttrs(ctx, slog.LevelInfo, "counters made", slog.String("stream", want.Name))
 			return nil
@@ -92,6 +94,9 @@ func (c *Counters) ensure(ctx context.Context) error {
 		return fmt.Errorf("look at the counters: %w", err)
 	}
 	is := &stream.CachedInfo().Config
+	if c.store.config.scales() {
+		want.Replicas = is.Replicas
+	}
 	e := &ConfigError{Bucket: want.Name}
 	e.differ(false, "allow_msg_counter", is.AllowMsgCounter, true)
 	e.differ(false, "subjects", is.Subjects, want.Subjects)

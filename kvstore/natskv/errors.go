@@ -23,6 +23,7 @@ const (
 	codeNoMessage     = jetstream.ErrorCode(10037)
 	codeNoStorage     = jetstream.ErrorCode(10047)
 	codeTooLarge      = jetstream.ErrorCode(10054)
+	codeNotClustered  = jetstream.ErrorCode(10074) // replicas, on a server alone
 	codeWrongRevision = jetstream.ErrorCode(10071)
 	codeRepeating     = jetstream.ErrorCode(10158) // a message with that id is being written
 	codeInFlight      = jetstream.ErrorCode(10164) // something else is being written to the key

@@ -53,7 +53,7 @@ func (s *Store) message(w *kvstore.Write) *nats.Msg {
 			set(headerTTL, strconv.FormatInt(int64((w.Keep+time.Second-1)/time.Second), 10))
 		}
 	}
-	return &nats.Msg{Subject: s.config.subjectPrefix() + w.Key, Header: header, Data: w.Value}
+	return &nats.Msg{Subject: s.config.publishTo(s.config.subjectPrefix() + w.Key), Header: header, Data: w.Value}
 }
 
 // stored is an entry with what else its message says.

@@ -31,13 +31,13 @@ func Open(ctx context.Context, nc *nats.Conn, config Config, opts ...Option) (*S
 		o.apply(&s.options)
 	}
 	var err error
-	if s.js, err = jetstream.New(nc); err != nil {
+	if s.js, err = interfaceOf(nc, config.Domain); err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)
 	}
 	if s.publisher, err = newPublisher(nc); err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)
 	}
-	if s.asker, err = newAsker(nc, "$JS.API.DIRECT.GET."+config.stream()); err != nil {
+	if s.asker, err = newAsker(nc, config.api()+"DIRECT.GET."+config.stream()); err != nil {
 		s.publisher.close()
 		return nil, fmt.Errorf("natskv: %w", err)
 	}
@@ -51,8 +51,17 @@ func Open(ctx context.Context, nc *nats.Conn, config Config, opts ...Option) (*S
 	return s, nil
 }
 
+// interfaceOf returns JetStream's interface in a domain.
+func interfaceOf(nc *nats.Conn, domain string) (jetstream.JetStream, error) {
+	if domain == "" {
+		return jetstream.New(nc)
+	}
+	return jetstream.NewWithDomain(nc, domain)
+}
+
 // start checks server and bucket, as often as it takes.
 func (s *Store) start(ctx context.Context) error {
+	waits := newVigil(s.log)
 	for pause := newBackoff(); ; {
 		err := s.checkServer(ctx)
 		if err == nil {
@@ -61,8 +70,9 @@ func (s *Store) start(ctx context.Context) error {
 		if err == nil || !transient(err) {
 			return err
 		}
+		waits.because(ctx, err)
 		if !pause.wait(ctx) {
-			return fmt.Errorf("%w: %w", kvstore.ErrUnavailable, err)
+			return fmt.Errorf("%w: no JetStream answers, as of a cluster without a majority of its servers: %w", kvstore.ErrUnavailable, err)
 		}
 	}
 }
@@ -87,11 +97,11 @@ func (s *Store) checkServer(ctx context.Context) error {
 	return nil
 }
 
-// hasJetStream reports whether the server says so. One that does and yet does not answer
-// is starting.
+// hasJetStream reports whether the server says so, or may be one of others that have. One
+// that does and yet does not answer is starting, or has no majority.
 func (s *Store) hasJetStream() bool {
 	enabled, _ := s.nc.ConnectedServerJetStream()
-	return enabled
+	return enabled || s.config.Domain != "" || s.nc.ConnectedClusterName() != ""
 }
 
 // errPermanent marks what waiting does not change.
@@ -113,7 +123,7 @@ func (s *Store) ensure(ctx context.Context) (*jetstream.StreamInfo, error) {
 	want := s.config.streamConfig()
 	info, err := s.streamInfo(ctx)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		stream, err := s.js.CreateStream(ctx, want)
+		stream, err := s.create(ctx, want)
 		if err == nil {
 			s.log.LogAttrs(ctx, slog.LevelInfo, "bucket made", slog.String("bucket", s.config.Bucket))
 			return stream.CachedInfo(), nil
@@ -129,6 +139,9 @@ func (s *Store) ensure(ctx context.Context) (*jetstream.StreamInfo, error) {
 	} else if err != nil {
 		return nil, err
 	}
+	if s.config.scales() {
+		want.Replicas = info.Config.Replicas
+	}
 	differences := compare(s.config.Bucket, &info.Config, &want)
 	if differences == nil {
 		return info, nil
@@ -142,6 +155,23 @@ func (s *Store) ensure(ctx context.Context) (*jetstream.StreamInfo, error) {
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "bucket updated", slog.String("bucket", s.config.Bucket))
 	return stream.CachedInfo(), nil
+}
+
+// create makes a stream, with one replica where nobody has said how many and there are too
+// few servers for more.
+func (s *Store) create(ctx context.Context, want jetstream.StreamConfig) (jetstream.Stream, error) {
+	stream, err := s.js.CreateStream(ctx, want)
+	if s.config.Replicas == 0 && tooFew(err) {
+		want.Replicas = 1
+		stream, err = s.js.CreateStream(ctx, want)
+	}
+	return stream, err
+}
+
+// tooFew reports whether err says that there are not as many servers as replicas.
+func tooFew(err error) bool {
+	refused, isAPI := errors.AsType[*jetstream.APIError](err)
+	return isAPI && (refused.ErrorCode == codeNoPeers || refused.ErrorCode == codeNotClustered)
 }
 
 func (s *Store) streamInfo(ctx context.Context) (*jetstream.StreamInfo, error) {

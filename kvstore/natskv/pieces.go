@@ -101,7 +101,7 @@ func (s *Store) names(ctx context.Context, filter string) ([]string, uint64, err
 	if err != nil {
 		return nil, 0, err
 	}
-	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.INFO."+s.config.stream(), request)
+	reply, err := s.nc.RequestWithContext(ctx, s.config.api()+"STREAM.INFO."+s.config.stream(), request)
 	if err != nil {
 		return nil, 0, err
 	}

@@ -117,7 +117,7 @@ func (s *Store) askLeader(ctx context.Context, stream string, request []byte) (*
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	// Not a direct get: those are answered by replicas that lag behind.
-	reply, err := s.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, request)
+	reply, err := s.nc.RequestWithContext(ctx, s.config.api()+"STREAM.MSG.GET."+stream, request)
 	if err != nil {
 		return nil, err
 	}

@@ -57,7 +57,7 @@ func (s *Store) barrier(ctx context.Context, operation string) (uint64, error) {
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
 	key := probePrefix + s.config.Node
-	m := &nats.Msg{Subject: s.config.subjectPrefix() + key, Header: nats.Header{}}
+	m := &nats.Msg{Subject: s.config.publishTo(s.config.subjectPrefix() + key), Header: nats.Header{}}
 	life := s.life.Load()
 	if before := s.probed.Load(); life != nil && before != nil && before.life == life {
 		m.Header.Set(headerReplaces, before.String())

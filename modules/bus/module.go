@@ -14,6 +14,7 @@ import (
 	"github.com/roostbus/roost/coordination/keeper/clock"
 	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/natskv"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
@@ -43,8 +44,10 @@ type Params struct {
 	Clock    *clock.Clock
 	Engine   *engine.Engine
 	Counters kvstore.Counters
-	Tree     *supervision.Tree
-	Log      *slog.Logger
+	// Replicator is nil where nothing is kept.
+	Replicator *natskv.Replicator
+	Tree       *supervision.Tree
+	Log        *slog.Logger
 }
 
 // Result is what New provides.
@@ -64,6 +67,7 @@ func New(p Params) (Result, error) {
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
 		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)),
+		server.WithCluster(&cluster{config: p.Config, link: p.Link, replicator: p.Replicator}),
 		server.WithLeases(func() server.LeaseHealth { return leases(&p) }),
 		server.WithOperations(func() []bus.Operation { return operations(p.Observed) }))
 	if err != nil {

@@ -50,7 +50,7 @@ func (s Sources) Load(into any) error {
 	if err := k.Load(confmap.Provider(values, ""), nil); err != nil {
 		return fmt.Errorf("read %s: %w", s.File, err)
 	}
-	problems = append(problems, s.checkEnviron())
+	problems = append(problems, s.checkEnviron(), s.checkSecrets())
 	if err := k.Load(s.environ(origins), nil); err != nil {
 		return fmt.Errorf("read the environment: %w", err)
 	}

@@ -58,6 +58,7 @@ func TestAFlagCountsBeforeTheEnvironmentThatBeforeTheFile(t *testing.T) {
 	}
 	want := config.DefaultServer()
 	want.Prefix, want.Node, want.Level, want.StopTimeout, want.TrustedClients = "flag", "env", "debug", 3*time.Second, true
+	want.Replicas = 1
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("Load differs (-want +got):\n%s", diff)
 	}

@@ -53,7 +53,7 @@ func New(p Params) (Result, error) {
 	if self.Place, err = place(&p.Config); err != nil {
 		return Result{}, err
 	}
-	announcer, err := server.NewAnnouncer(p.Link.Writing, p.Subjects, p.Config.Kept())
+	announcer, err := server.NewAnnouncer(p.Link.Writing, p.Subjects, p.Config.Kept(), p.Config.Domain)
 	if err != nil {
 		return Result{}, err
 	}

@@ -1,6 +1,7 @@
 package nats
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,9 +17,10 @@ import (
 
 // EmbeddedConfig says how to run a NATS server inside this process.
 type EmbeddedConfig struct {
-	Name     string       // of the server
-	Listen   string       // HOST:PORT for clients; port 0 picks one
-	Subjects bus.Subjects // of the registry
+	Name      string       // of the server
+	Listen    string       // HOST:PORT for clients; port 0 picks one
+	Advertise string       // HOST:PORT that clients are told instead; "" for Listen
+	Subjects  bus.Subjects // of the registry
 	// StoreDir is where streams are kept; "" means no JetStream, and that the registry
 	// publishes events itself. No other process may use the directory meanwhile.
 	StoreDir string
@@ -26,11 +28,17 @@ type EmbeddedConfig struct {
 	SyncAlways bool
 	// TrustedClients lets every client do everything.
 	TrustedClients bool
+	// Cluster joins the server with others; nil if it is alone.
+	Cluster *ClusterConfig
+	// Leave bounds for how long clients are told to leave before the server stops; 0 stops
+	// it at once.
+	Leave time.Duration
 }
 
 // Embedded is a running NATS server inside this process.
 type Embedded struct {
 	server    *server.Server
+	clustered bool
 	answering role
 	writing   role
 	system    role
@@ -56,21 +64,31 @@ func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
 		g.client = nil
 	}
 	// Everything is set before NewServer: later changes are ignored or half taken.
-	e.server, err = server.NewServer(&server.Options{
+	o := &server.Options{
 		ServerName:                 c.Name,
 		Host:                       host,
 		Port:                       port,
+		ClientAdvertise:            c.Advertise,
 		JetStream:                  c.StoreDir != "",
 		StoreDir:                   c.StoreDir,
 		SyncAlways:                 c.SyncAlways,
 		DisableJetStreamBanner:     true,
 		NoSigs:                     true,
 		CustomClientAuthentication: g,
-	})
-	if err != nil {
+	}
+	if c.Cluster != nil {
+		if err := c.Cluster.apply(o, c.Leave); err != nil {
+			return nil, err
+		}
+		e.clustered = true
+	}
+	if err := sameKind(c.StoreDir, e.clustered); err != nil {
+		return nil, err
+	}
+	if e.server, err = server.NewServer(o); err != nil {
 		return nil, fmt.Errorf("set up the embedded NATS: %w", err)
 	}
-	if err := e.start(c.Listen, log); err != nil {
+	if err := e.start(c, log); err != nil {
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 		return nil, err
@@ -79,9 +97,14 @@ func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
 }
 
 // start starts the server and waits for it, or for what keeps it from starting.
-func (e *Embedded) start(listen string, log *slog.Logger) error {
-	if err := free(listen); err != nil {
+func (e *Embedded) start(c EmbeddedConfig, log *slog.Logger) error {
+	if err := free(c.Listen, "--listen", "or use a NATS that runs there with --nats-url nats://"+c.Listen); err != nil {
 		return err
+	}
+	if e.clustered {
+		if err := free(c.Cluster.Listen, "--cluster-listen", "and name it in the --cluster-routes of all nodes"); err != nil {
+			return err
+		}
 	}
 	l := newLogger(log)
 	e.server.SetLoggerV2(l, false, false, false)
@@ -117,6 +140,24 @@ func (e *Embedded) ConnectSystem(opts ...natsgo.Option) (*natsgo.Conn, error) {
 	return natsgo.Connect(e.server.ClientURL(), append(own, opts...)...)
 }
 
+// Leave hands what the server leads in a cluster to others, tells its clients to go to
+// them, closes their connections one after another, and shuts the server down. It returns
+// when that is done, or ctx is; call Stop in any case.
+func (e *Embedded) Leave(ctx context.Context) {
+	if !e.clustered {
+		return
+	}
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		e.server.LameDuckShutdown()
+	}()
+	select {
+	case <-left:
+	case <-ctx.Done():
+	}
+}
+
 // Stop shuts the server down and waits until it has.
 func (e *Embedded) Stop() {
 	e.server.Shutdown()
@@ -137,17 +178,16 @@ func splitListen(listen string) (host string, port int, err error) {
 	return host, port, nil
 }
 
-// free reports why nobody can listen on address. The server itself says so too, but only
-// after it has started JetStream, and in its own words.
-func free(address string) error {
+// free reports why nobody can listen on address, which flag sets. The server itself says so
+// too, but only after it has started JetStream, and in its own words.
+func free(address, flag, advice string) error {
 	l, err := net.Listen("tcp", address) //nolint:noctx // it does not block
 	if err != nil {
 		var op *net.OpError
 		if errors.As(err, &op) {
 			err = op.Err
 		}
-		return fmt.Errorf("listen on %s: %w; stop what listens there, choose another address with --listen, "+
-			"or use a NATS that runs there with --nats-url nats://%s", address, err, address)
+		return fmt.Errorf("listen on %s: %w; stop what listens there, choose another address with %s, %s", address, err, flag, advice)
 	}
 	return l.Close()
 }

@@ -57,6 +57,12 @@ func (l *Link) connect(c config.Server, subjects bus.Subjects, log *slog.Logger)
 	e := EmbeddedConfig{
 		Name: c.Node, Listen: c.Listen, Subjects: subjects,
 		SyncAlways: c.Sync == config.SyncAlways, TrustedClients: c.TrustedClients,
+		Advertise: c.Advertise, Leave: c.StopTimeout / 5,
+	}
+	if c.Clustered() {
+		if e.Cluster, err = clusterOf(&c.Cluster); err != nil {
+			return err
+		}
 	}
 	if c.Kept() {
 		e.StoreDir = c.StoreDir
@@ -98,8 +104,9 @@ func (l *Link) connectExternal(c config.NATS, opts []natsgo.Option, log *slog.Lo
 	return err
 }
 
-// Close drains both connections and waits until they are closed, then shuts an embedded
-// NATS down and unlocks the store directory. When ctx is done it closes what is left at once.
+// Close drains both connections and waits until they are closed, then has an embedded NATS
+// leave its cluster, shuts it down and unlocks the store directory. When ctx is done it
+// closes what is left at once.
 func (l *Link) Close(ctx context.Context) error {
 	if l.ear != nil {
 		l.ear.nc.Close()
@@ -117,6 +124,7 @@ func (l *Link) Close(ctx context.Context) error {
 		}
 	}
 	if l.embedded != nil {
+		l.embedded.Leave(ctx)
 		l.embedded.Stop()
 	}
 	return errors.Join(append(problems, l.unlock())...)

@@ -68,8 +68,8 @@ func PermissionsOf(s bus.Subjects, publishes bool) Permissions {
 			Subscribe: &server.SubjectPermission{Allow: []string{ownInboxes + ".writing.>"}},
 		},
 		System: &server.Permissions{
-			Publish:   &server.SubjectPermission{Deny: []string{">"}},
-			Subscribe: &server.SubjectPermission{Allow: []string{disconnects(server.DEFAULT_GLOBAL_ACCOUNT)}},
+			Publish:   &server.SubjectPermission{Allow: []string{removePeer}},
+			Subscribe: &server.SubjectPermission{Allow: []string{disconnects(server.DEFAULT_GLOBAL_ACCOUNT), ownInboxes + ".system.>"}},
 		},
 		Client: &server.Permissions{
 			Publish:   &server.SubjectPermission{Deny: slices.Concat(reserved(), spoken, []string{ownInboxes + ".>"})},

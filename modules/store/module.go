@@ -10,15 +10,16 @@ import (
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
+	"github.com/roostbus/roost/kvstore/natskv"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
 )
 
-// Module provides the kvstore.Store, the counters beside it, its Tail and the Guard of its
-// epoch.
+// Module provides the kvstore.Store, the counters beside it, its Tail, the Guard of its
+// epoch, and a running natskv.Replicator.
 var Module = fx.Module("store",
-	fx.Provide(New),
+	fx.Provide(New, NewReplicator),
 	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "store")) }),
 )
 
@@ -41,6 +42,8 @@ type Result struct {
 	Counters kvstore.Counters
 	Tail     *kvstore.Tail
 	Guard    *epoch.Guard
+	// Bucket is what Store is; nil where nothing is kept.
+	Bucket *natskv.Store
 
 	Feed  supervision.Service `group:"services"`
 	Epoch supervision.Service `group:"services"`
@@ -62,7 +65,7 @@ func New(ctx context.Context, p Params) (Result, error) {
 	tail.Subscribe(epoch.Key, guard) // before whoever serves
 	announce(p.Config, p.Link, p.Subjects, tail, p.Log)
 	return Result{
-		Store: store.Store, Counters: store.counters, Tail: tail, Guard: guard,
+		Store: store.Store, Counters: store.counters, Tail: tail, Guard: guard, Bucket: store.bucket,
 		Feed:  supervision.Service{Name: "feed", Run: tail.Run, Ready: tail.Ready, Stage: supervision.Core},
 		Epoch: supervision.Service{Name: "epoch", Run: guard.Run, Stage: supervision.Core},
 	}, nil

@@ -25,16 +25,18 @@ type opened struct {
 	kvstore.Store
 	counters kvstore.Counters
 	memory   epoch.Memory
+	bucket   *natskv.Store // the store itself, if it is a bucket
 }
 
 // open opens the store that c asks for.
 func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects, log *slog.Logger) (opened, error) {
 	node := backend.Token(c.Node)
 	if !c.Kept() {
-		return opened{memkv.New(memkv.WithNode(node)), memkv.NewCounters(), epoch.Forgetful()}, nil
+		return opened{memkv.New(memkv.WithNode(node)), memkv.NewCounters(), epoch.Forgetful(), nil}, nil
 	}
 	settings := natskv.DefaultConfig()
-	settings.Bucket, settings.Prefix, settings.Node, settings.Replicas = s.Bucket(), s.Prefix(), node, c.Replicas
+	settings.Bucket, settings.Prefix, settings.Node = s.Bucket(), s.Prefix(), node
+	settings.Replicas, settings.Scale, settings.Domain, settings.Placement.Tags = c.Replicas, true, c.Domain, c.Tags
 	store, err := natskv.Open(ctx, link.Writing, settings, natskv.WithLogger(log))
 	if err != nil {
 		return opened{}, err
@@ -43,7 +45,7 @@ func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects,
 	if err != nil {
 		return opened{}, errors.Join(err, store.Close())
 	}
-	return opened{store, counters, epoch.File(filepath.Join(c.StoreDir, epochFile))}, nil
+	return opened{store, counters, epoch.File(filepath.Join(c.StoreDir, epochFile)), store}, nil
 }
 
 // announce has the changes of a store published that no JetStream publishes.

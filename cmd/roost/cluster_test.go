@@ -1,0 +1,131 @@
+package main
+
+import (
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// writeOn registers something by the nodes of url, and fails the test if that is not done.
+func writeOn(t *testing.T, url, instance string) {
+	t.Helper()
+	must(t, url, "register", "orders/"+instance, "--permanent")
+}
+
+// instances returns what is registered, by a read that is as new as every write.
+func instances(t *testing.T, url string) string {
+	t.Helper()
+	var found []string
+	for line := range strings.Lines(must(t, url, "list", "orders", "--consistency", "linearizable", "--timeout", "20s")) {
+		if fields := strings.Fields(line); len(fields) > 1 && fields[0] == "orders" {
+			found = append(found, fields[1])
+		}
+	}
+	return strings.Join(found, " ")
+}
+
+// R2 of a cluster: nodes that start one after another wait for each other and say so, keep
+// everything three times by themselves, and lose nothing with one of them.
+func TestThreeNodesFormAClusterThatOutlivesEachOfThem(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 3)
+	f.nodes[0].begin(t)
+	await(t, "word of a wait", func() (bool, string) {
+		said := f.nodes[0].stderr.String()
+		return strings.Contains(said, "waiting for jetstream"), said
+	})
+	for _, m := range f.nodes[1:] {
+		m.begin(t)
+	}
+	for _, m := range f.nodes {
+		m.awaitReady(t)
+	}
+	f.awaitWhole(t)
+	writeOn(t, f.url(), "before")
+
+	for _, m := range f.nodes {
+		said := m.stderr.String()
+		if strings.Contains(said, "correct horse") {
+			t.Errorf("%s logs the secret", m.name)
+		}
+	}
+	lost := f.nodes[0]
+	lost.kill(t)
+	left := "nats://" + f.nodes[1].listen + ",nats://" + f.nodes[2].listen
+	writeOn(t, left, "between")
+	if diff := cmp.Diff("before between", instances(t, left)); diff != "" {
+		t.Errorf("without %s (-want +got):\n%s", lost.name, diff)
+	}
+	await(t, "word of a node that is away", func() (bool, string) {
+		code, out, _ := roost(t, left, "health", "--all")
+		return code == exitDegraded && strings.Contains(out, "n1") && strings.Contains(out, "offline") && strings.Contains(out, "away"), out
+	})
+
+	lost.again(t)
+	f.awaitWhole(t)
+	if diff := cmp.Diff("before between", instances(t, lost.url)); diff != "" {
+		t.Errorf("asked through %s (-want +got):\n%s", lost.name, diff)
+	}
+	code, out, _ := roost(t, f.url(), "health", "--all")
+	for _, want := range []string{"n1", "n2", "n3", "keeper", "leads KV_roost_v1", "leads roost_v1_counters", "current"} {
+		if code != exitDone || !strings.Contains(out, want) {
+			t.Errorf("roost health --all = %d; want 0 and %q in:\n%s", code, want, out)
+		}
+	}
+	if code := lost.terminate(t); code != 0 {
+		t.Errorf("exit code after SIGTERM = %d; want 0", code)
+	}
+}
+
+func TestAStrangerIsNotLetIntoACluster(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 2)
+	f.begin(t)
+	stranger := newFleet(t, 1)
+	stranger.routes = f.routes
+	writeSecret(t, stranger.secret, "another secret altogether")
+	m := stranger.nodes[0]
+	m.name, m.args = "stranger", []string{"--start-timeout", "5s"}
+	m.begin(t)
+	if code := m.wait(t); code != exitFailed {
+		t.Errorf("exit code of a stranger = %d; want %d", code, exitFailed)
+	}
+	for _, h := range f.reports(t, f.url()) {
+		for _, peer := range h.Cluster.Peers {
+			if peer.Name == "stranger" {
+				t.Errorf("%s knows the stranger", h.Node)
+			}
+		}
+	}
+	for _, want := range []string{"waiting for jetstream", "store unavailable"} {
+		if said := strings.ToLower(m.stderr.String()); !strings.Contains(said, want) {
+			t.Errorf("the stranger said nothing of %q:\n%s", want, said)
+		}
+	}
+	f.nodes[0].signal(t, syscall.SIGTERM)
+}
+
+// A server of a cluster deletes streams that the cluster does not know.
+func TestAStoreDirectoryOfANodeAloneIsNotTakenIntoAClusterNorTheOtherWayRound(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	alone := serve(t, "--store-dir", dir)
+	must(t, alone.url, "register", "orders/i-1", "--permanent")
+	alone.terminate(t)
+	addresses := freeAddresses(t, 2)
+	complains(t, []string{
+		"serve", "--listen", "127.0.0.1:0", "--store-dir", dir, "--cluster-listen", addresses[0], "--cluster-routes", strings.Join(addresses, ","),
+	}, dir, "without a cluster", "export")
+	again := serve(t, "--store-dir", dir)
+	must(t, again.url, "lookup", "orders/i-1")
+	again.terminate(t)
+
+	f := newFleet(t, 2)
+	f.begin(t)
+	for _, m := range f.nodes {
+		m.terminate(t)
+	}
+	complains(t, []string{"serve", "--listen", "127.0.0.1:0", "--store-dir", f.nodes[0].dir}, f.nodes[0].dir, "of a cluster", "--cluster-listen")
+}

@@ -15,6 +15,10 @@ type kind[T any] struct {
 	// pending are those who wait, by what they are called for [mirror.watch].
 	pending func(*T) []string
 
+	// kept and restore are of the marks that a backup keeps.
+	kept    func(T) T
+	restore func(x T, turn *coordination.Turn, kept T) (_ T, ok bool, err error)
+
 	// The rest may be nil.
 
 	tickets func(*T) []coordination.Ticket
@@ -34,6 +38,8 @@ var (
 	elections = kind[coordination.Election]{
 		name: "election", tokens: true,
 		advance: coordination.Election.Advance,
+		kept:    coordination.Election.Kept,
+		restore: coordination.Election.Restore,
 		strip:   coordination.Election.Strip,
 		owners:  (*coordination.Election).Owners,
 		pending: func(e *coordination.Election) []string {
@@ -47,6 +53,8 @@ var (
 	locks = kind[coordination.Lock]{
 		name: "lock", tokens: true,
 		advance: coordination.Lock.Advance,
+		kept:    coordination.Lock.Kept,
+		restore: coordination.Lock.Restore,
 		strip:   coordination.Lock.Strip,
 		owners:  func(l *coordination.Lock) []string { return l.Owners() },
 		pending: func(l *coordination.Lock) []string { return ids(l.Tickets()) },
@@ -57,6 +65,8 @@ var (
 	semaphores = kind[coordination.Semaphore]{
 		name: "semaphore", tokens: true,
 		advance: coordination.Semaphore.Advance,
+		kept:    coordination.Semaphore.Kept,
+		restore: coordination.Semaphore.Restore,
 		strip:   coordination.Semaphore.Strip,
 		owners:  func(s *coordination.Semaphore) []string { return s.Owners() },
 		pending: func(s *coordination.Semaphore) []string { return ids(s.Tickets()) },
@@ -67,6 +77,8 @@ var (
 	barriers = kind[coordination.Barrier]{
 		name:    "barrier",
 		advance: coordination.Barrier.Advance,
+		kept:    coordination.Barrier.Kept,
+		restore: coordination.Barrier.Restore,
 		strip:   coordination.Barrier.Strip,
 		owners:  (*coordination.Barrier).Owners,
 		pending: func(b *coordination.Barrier) []string { return ids(b.Tickets()) },
@@ -76,6 +88,8 @@ var (
 	proposals = kind[coordination.Proposals]{
 		name:    "proposal",
 		advance: coordination.Proposals.Advance,
+		kept:    coordination.Proposals.Kept,
+		restore: coordination.Proposals.Restore,
 		strip:   func(s coordination.Proposals, _ func(string) bool) coordination.Proposals { return s },
 		owners:  (*coordination.Proposals).Owners,
 		pending: func(*coordination.Proposals) []string { return nil },

@@ -40,6 +40,8 @@ type Guard struct {
 	settled    bool               // outside a snapshot
 	current    uint32             // 0 while it is being decided
 	highest    uint32             // that was ever current or remembered
+	least      uint32             // that the store is to have; see Raise
+	news       chan struct{}      // closed when current may have changed
 }
 
 // Option injects something into a Guard.
@@ -61,6 +63,7 @@ func NewGuard(store kvstore.Store, memory Memory, opts ...Option) (*Guard, error
 	g := &Guard{
 		store: store, memory: memory, remembered: remembered, highest: remembered.Epoch,
 		log: slog.New(slog.DiscardHandler), wake: make(chan struct{}, 1),
+		news: make(chan struct{}),
 	}
 	for _, o := range opts {
 		o(g)
@@ -132,6 +135,8 @@ func (g *Guard) decide() {
 		g.current = g.stored.Epoch
 		g.highest = max(g.highest, g.current)
 	}
+	close(g.news)
+	g.news = make(chan struct{})
 	select {
 	case g.wake <- struct{}{}:
 	default:
@@ -184,12 +189,12 @@ func (g *Guard) Run(ctx context.Context) error {
 // node was faster, the feed shows what came of it.
 func (g *Guard) renew(ctx context.Context) {
 	g.mu.Lock()
-	cause := g.doubt()
+	cause := g.wanting()
 	if !g.settled || cause == nil {
 		g.mu.Unlock()
 		return
 	}
-	next := record{Epoch: max(g.stored.Epoch, g.highest, uint32(time.Now().Unix())) + 1, Generation: g.generation} //nolint:gosec // Unix seconds fit until 2106
+	next := record{Epoch: max(g.stored.Epoch, g.highest, max(g.least, 1)-1, uint32(time.Now().Unix())) + 1, Generation: g.generation} //nolint:gosec // Unix seconds fit until 2106
 	expect := g.revision
 	if g.raise {
 		g.raised = next.Epoch

@@ -161,6 +161,7 @@ func messages(t *testing.T) map[string]any {
 		},
 	}
 	maps.Copy(all, objectMessages())
+	maps.Copy(all, markMessages())
 	return all
 }
 

@@ -52,6 +52,7 @@ type options struct {
 	operations func() []bus.Operation
 
 	coordination Coordination
+	backups      Backups
 
 	leases  func() LeaseHealth
 	cluster Cluster

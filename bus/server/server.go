@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,7 @@ func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server,
 	if err := s.set(nc, b, cfg, opts); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	s.endpoints = append(s.newEndpoints(), s.objectEndpoints()...)
+	s.endpoints = slices.Concat(s.newEndpoints(), s.objectEndpoints(), s.backupEndpoints())
 	return s, nil
 }
 

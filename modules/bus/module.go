@@ -14,6 +14,7 @@ import (
 	"github.com/roostbus/roost/coordination/keeper/clock"
 	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/kvstore/natskv"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
@@ -44,6 +45,7 @@ type Params struct {
 	Clock    *clock.Clock
 	Engine   *engine.Engine
 	Counters kvstore.Counters
+	Guard    *epoch.Guard
 	// Replicator is nil where nothing is kept.
 	Replicator *natskv.Replicator
 	Tree       *supervision.Tree
@@ -66,7 +68,7 @@ func New(p Params) (Result, error) {
 	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
-		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)),
+		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)), server.WithBackups(server.BackupsOf(p.Engine, p.Guard.Raise)),
 		server.WithCluster(&cluster{config: p.Config, link: p.Link, replicator: p.Replicator}),
 		server.WithLeases(func() server.LeaseHealth { return leases(&p) }),
 		server.WithOperations(func() []bus.Operation { return operations(p.Observed) }))

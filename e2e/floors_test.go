@@ -23,6 +23,8 @@ var floors = []struct{ pkg, banned, why string }{
 	{"backend/memory", "MODULE/kvstore", "memory keeps nothing"},
 	{"backend/...", "MODULE/bus", "backends do not know the bus"},
 	{"backend/...", "MODULE/modules", "nothing below modules is wired"},
+	{"backup", "", "a backup is of whatever is a backend"},
+	{"backup", "MODULE/kvstore", "a backup goes through the backend, never around it"},
 	{"bus", "", "the wire vocabulary is standard library only"},
 	{"bus", "MODULE/kvstore", "the wire vocabulary knows no storage"},
 	{"bus/client", "github.com/nats-io/nats-server", "a client must not carry a server"},
@@ -58,7 +60,7 @@ var (
 )
 
 // rooms are the only top-level folders with Go code.
-var rooms = []string{"backend", "bus", "cmd", "coordination", "e2e", "kvstore", "modules"}
+var rooms = []string{"backend", "backup", "bus", "cmd", "coordination", "e2e", "kvstore", "modules"}
 
 func TestFloors(t *testing.T) {
 	t.Parallel()

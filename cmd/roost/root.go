@@ -45,6 +45,7 @@ const (
 	groupReads  = "reads"
 	groupWrites = "writes"
 	groupCoord  = "coordination"
+	groupAdmin  = "admin"
 	groupOther  = "other"
 )
 
@@ -81,6 +82,7 @@ func newRoot(p *program) *cobra.Command {
 		&cobra.Group{ID: groupReads, Title: "Ask one:"},
 		&cobra.Group{ID: groupWrites, Title: "Change one:"},
 		&cobra.Group{ID: groupCoord, Title: "Coordinate through one:"},
+		&cobra.Group{ID: groupAdmin, Title: "Look after one:"},
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	for group, commands := range map[string][]*cobra.Command{
@@ -90,6 +92,7 @@ func newRoot(p *program) *cobra.Command {
 		groupCoord: {
 			newElect(p), newLeader(p), newLock(p), newSemaphore(p), newBarrier(p), newCounter(p), newPropose(p), newVote(p),
 		},
+		groupAdmin: {newExport(p), newImport(p)},
 		groupOther: {newBench(p), newVersion(p), newCompletion()},
 	} {
 		for _, c := range commands {

@@ -44,6 +44,11 @@ func (l Lock) Advance(turn *Turn) Lock { return Lock{l.advance(l.rules(turn, sha
 // Strip takes out whoever's lease has ended and does nothing else: it is for readers.
 func (l Lock) Strip(ended func(owner string) bool) Lock { return Lock{l.strip(ended)} }
 
+// Taken reports whether whoever comes has to wait: somebody does, or has it exclusively.
+func (l *Lock) Taken() bool {
+	return len(l.Waiters) > 0 || len(l.Holders) > 0 && l.Holders[0].Mode == Exclusive
+}
+
 func sharable(holders []Hold, d Demand) bool {
 	return len(holders) == 0 || d.Mode == Shared && holders[0].Mode == Shared
 }

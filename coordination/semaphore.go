@@ -63,6 +63,9 @@ func (s Semaphore) of(q queue) Semaphore {
 	return s
 }
 
+// Taken reports whether whoever comes has to wait, because somebody does.
+func (s *Semaphore) Taken() bool { return len(s.Waiters) > 0 }
+
 func (s Semaphore) enough(holders []Hold, d Demand) bool {
 	taken := 0
 	for i := range holders {

@@ -32,6 +32,9 @@ type change[T any] struct {
 	// from what is newest.
 	loose bool
 
+	// queues, if not nil, reports whether all that apply would do is to have somebody wait.
+	queues func(now *T) bool
+
 	// final, if not nil, reports whether what apply has made of was cannot be taken back.
 	// Then it is decided from what reflects every end of a lease that was acknowledged
 	// before: a lock given to one who has ended passes on, this would stand.
@@ -54,48 +57,28 @@ func (o *Objects[T]) do(ctx context.Context, c *change[T]) (s *state[T], wrote b
 		return nil, false, unavailable(context.Cause(ctx))
 	}
 	key := o.key(c.name)
-	var mine *turn[T]
-	defer func() { o.turns.give(key, mine) }()
-	base := o.tail.Revision() // of which every state below is newer, in one life of the store
-	now, in := o.mirror.peek(key)
-	p := &plan[T]{change: c, operation: operationOf(&c.by)}
+	p := &plan[T]{change: c, operation: operationOf(&c.by), named: c.by.ID.String() != ""}
+	p.base = o.tail.Revision()
 	for {
-		write, next, err := o.decide(p, now)
-		switch {
-		case errors.Is(err, errUnsure):
-			o.turns.give(key, mine) // others need not wait for the barrier
-			mine = nil
-			if err := o.again(ctx, p); err != nil {
-				return nil, false, p.failed(err)
+		// Where somebody is at it already what is known now is old before it is used.
+		if !o.turns.used(key) {
+			now, _ := o.mirror.peek(key)
+			next, err := o.decide(p, now)
+			if next == nil && !errors.Is(err, errUnsure) {
+				return now, false, p.failed(err)
 			}
-			now, in = o.survey(p, key)
-			continue
-		case err != nil:
-			return now, false, p.failed(err)
-		case write == nil:
-			return now, false, nil
-		case mine == nil:
-			if mine, err = o.turns.take(ctx, key); err != nil {
-				return nil, false, p.failed(err)
+			if err != nil {
+				if err := o.again(ctx, p); err != nil {
+					return nil, false, p.failed(err)
+				}
+				continue
 			}
-			now, in = o.mirror.peek(key)
-			now = mine.newest(now, in)
-			continue
 		}
-		revision, err := o.write(ctx, write, &p.doubt)
-		if err == nil && revision <= base {
-			return nil, false, unknown(fmt.Errorf("%s was written in another life of the store", key))
+		out := o.turn(ctx, key, p)
+		if !errors.Is(out.err, errUnsure) {
+			return out.s, out.wrote, out.err
 		}
-		if err == nil {
-			next.revision, next.seen = revision, time.Now()
-			mine.left, mine.in = next, in
-			return next, true, nil
-		}
-		conflict, ok := errors.AsType[*kvstore.ConflictError](err)
-		if !ok {
-			return nil, false, translate(err)
-		}
-		if now, err = o.overtaken(ctx, p, now, conflict); err != nil {
+		if err := o.again(ctx, p); err != nil {
 			return nil, false, p.failed(err)
 		}
 	}
@@ -105,6 +88,8 @@ func (o *Objects[T]) do(ctx context.Context, c *change[T]) (s *state[T], wrote b
 type plan[T any] struct {
 	*change[T]
 	operation string
+	named     bool               // by who asks
+	base      uint64             // of which every state is newer, in one life of the store
 	sure      bool               // now reflects everything acknowledged before the call
 	seen      uint64             // what the feed had come to then, at the least
 	in        kvstore.Generation // of seen; "" if it was not to be told
@@ -126,23 +111,22 @@ func unknown(cause error) error {
 	return fmt.Errorf("%w: %v", backend.ErrUnknownOutcome, cause) //nolint:errorlint // it is not also unavailable
 }
 
-// decide returns the write that carries p out from now, and what it leaves; no write if
-// there is nothing to do.
-func (o *Objects[T]) decide(p *plan[T], now *state[T]) (*kvstore.Write, *state[T], error) {
+// decide returns the state that p leaves when it finds now; nil if there is nothing to do.
+func (o *Objects[T]) decide(p *plan[T], now *state[T]) (*state[T], error) {
 	epoch, err := o.epoch()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	v := &view{leases: o.leases, sure: p.sure}
 	id := p.by.ID.String()
 	switch {
-	case id != "" && now.operation == id && p.once:
-		return nil, nil, p.settle(nil)
+	case p.named && p.once && now.bears(id):
+		return nil, p.settle(nil)
 	case p.by.Owner == "" || o.leases.Lives(p.by.Owner):
 	case v.ended(p.by.Owner):
-		return nil, nil, p.settle(fmt.Errorf("owner %q: %w", p.by.Owner, backend.ErrLeaseExpired))
+		return nil, p.settle(fmt.Errorf("owner %q: %w", p.by.Owner, backend.ErrLeaseExpired))
 	default:
-		return nil, nil, errUnsure
+		return nil, errUnsure
 	}
 	turn := &coordination.Turn{Epoch: epoch, Ended: v.ended}
 	switch {
@@ -155,39 +139,35 @@ func (o *Objects[T]) decide(p *plan[T], now *state[T]) (*kvstore.Write, *state[T
 	value, err := p.apply(now.value, turn)
 	switch {
 	case v.doubt:
-		return nil, nil, errUnsure
+		return nil, errUnsure
 	case errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrTooLarge):
-		return nil, nil, err
+		return nil, err
 	case err != nil:
-		return nil, nil, p.settle(err)
+		return nil, p.settle(err)
 	}
 	raw, err := json.Marshal(value)
 	if err != nil {
-		return nil, nil, fmt.Errorf("encode %s: %w", o.key(p.name), err)
+		return nil, fmt.Errorf("encode %s: %w", o.key(p.name), err)
 	}
 	same, err := o.same(now, raw)
 	switch {
 	case err != nil:
-		return nil, nil, err
+		return nil, err
 	case same:
-		return nil, nil, p.settle(nil)
+		return nil, p.settle(nil)
 	case len(raw) > coordination.MaxRecord && len(raw) > len(now.raw):
-		return nil, nil, p.settle(&backend.LimitError{Quota: "bytes of a record", Limit: coordination.MaxRecord})
+		return nil, p.settle(&backend.LimitError{Quota: "bytes of a record", Limit: coordination.MaxRecord})
 	case now.revision == 0 && o.kind.tokens && !o.founded(p):
-		return nil, nil, errUnsure // for its Floor
+		return nil, errUnsure // for its Floor
 	case !p.sure && p.final != nil && p.final(&now.value, &value):
-		return nil, nil, errUnsure
+		return nil, errUnsure
 	}
 	if p.once {
 		if err := o.suspicious(p, now, epoch); err != nil {
-			return nil, nil, p.settle(err)
+			return nil, p.settle(err)
 		}
 	}
-	next := (&state[T]{operation: p.operation}).with(o.kind, value, raw)
-	return &kvstore.Write{
-		Key: o.key(p.name), Value: raw, Expect: now.revision,
-		Labels: kvstore.Labels{Operation: p.operation, Reason: p.by.Reason},
-	}, next, nil
+	return &state[T]{value: value, raw: raw, present: true}, nil
 }
 
 // settle returns err where it, or that there is nothing to do, is decided for good.
@@ -243,38 +223,13 @@ func (o *Objects[T]) write(ctx context.Context, w *kvstore.Write, doubt *bool) (
 	}
 }
 
-// overtaken returns the state that made a write fail which was decided from now.
-func (o *Objects[T]) overtaken(ctx context.Context, p *plan[T], now *state[T], conflict *kvstore.ConflictError) (*state[T], error) {
-	p.sure = false
-	if p.conflicts++; p.conflicts > 1 {
-		if err := sleep(ctx, p.conflicts-2); err != nil {
-			return nil, err
-		}
-	}
-	key := o.key(p.name)
-	switch {
-	case conflict.Known && conflict.Current.Revision != 0:
-		if s, err := parse(o.kind, &conflict.Current); err == nil {
-			return s, nil
-		}
-	case conflict.Known && !now.present:
-		o.mirror.forget(key, now.revision) // the store has forgotten the marker
-	}
-	if err := o.sync(ctx); err != nil {
-		return nil, err
-	}
-	s, _ := o.survey(p, key)
-	return s, nil
-}
-
-// survey returns what is known of key, after a barrier.
-func (o *Objects[T]) survey(p *plan[T], key string) (*state[T], kvstore.Generation) {
+// survey says that what is known now is known after a barrier.
+func (o *Objects[T]) survey(p *plan[T]) {
 	at := o.tail.State()
 	p.sure, p.seen, p.in = true, at.Revision, ""
 	if at.State == kvstore.Live {
 		p.in = at.Generation
 	}
-	return o.mirror.peek(key)
 }
 
 // again has p decided once more, after a barrier.
@@ -284,7 +239,11 @@ func (o *Objects[T]) again(ctx context.Context, p *plan[T]) error {
 			return err
 		}
 	}
-	return o.sync(ctx)
+	if err := o.sync(ctx); err != nil {
+		return err
+	}
+	o.survey(p)
+	return nil
 }
 
 // founded reports whether p may make a record from nothing: what the feed had come to is a

@@ -10,7 +10,14 @@
 //
 // It is decided from the newest state that the node knows, in which owners whose leases
 // have ended count for nothing, and written at the revision of that state; if somebody was
-// faster it is decided again. Callers of one key take turns within a node. A write that
+// faster it is decided again. Callers of one key take turns within a node, and those who
+// wait for their turn together are decided one after the other, each from what the one before
+// it has left, and written with one write: as far as that gives no more than one token,
+// releases no more than one generation, and decides no more than one thing, so that each of
+// those is announced. That the outcome of the write is not known, or that somebody was faster,
+// concerns all of them, and the operation of each that must happen only once stays
+// recognisable. Who only comes to wait at a record that is being written all the time waits a
+// moment for somebody to be written together with. A write that
 // succeeds shows that what it was decided from was current; every answer that writes
 // nothing is decided once more after a barrier.
 //

@@ -38,6 +38,7 @@ func (e Elections) Campaign(ctx context.Context, n Name, c coordination.Candidat
 	if err != nil {
 		return Standing{}, e.stampOf(s), err
 	}
+	s = s.all()
 	if stands, _ := s.value.Standing(c.Owner); !stands.Leads && wait > 0 {
 		later, err := e.await(ctx, &waiting[coordination.Election]{
 			name: n, owner: c.Owner, entry: c.Owner, from: s.revision, until: until,

@@ -12,6 +12,10 @@ type kind[T any] struct {
 	strip   func(T, func(owner string) bool) T // for readers
 	owners  func(*T) []string                  // whom the record names
 
+	// mark differs between two states of which the later has given a token, released a
+	// generation or decided something, or begun to: it may change once with a write.
+	mark func(*T) any
+
 	// pending are those who wait, by what they are called for [mirror.watch].
 	pending func(*T) []string
 
@@ -42,6 +46,7 @@ var (
 		restore: coordination.Election.Restore,
 		strip:   coordination.Election.Strip,
 		owners:  (*coordination.Election).Owners,
+		mark:    func(e *coordination.Election) any { return e.Token },
 		pending: func(e *coordination.Election) []string {
 			waiting := make([]string, len(e.Candidates))
 			for i := range e.Candidates {
@@ -57,6 +62,7 @@ var (
 		restore: coordination.Lock.Restore,
 		strip:   coordination.Lock.Strip,
 		owners:  func(l *coordination.Lock) []string { return l.Owners() },
+		mark:    func(l *coordination.Lock) any { return l.Token },
 		pending: func(l *coordination.Lock) []string { return ids(l.Tickets()) },
 		tickets: func(l *coordination.Lock) []coordination.Ticket { return l.Tickets() },
 		giveUp:  coordination.Lock.GiveUp,
@@ -69,6 +75,7 @@ var (
 		restore: coordination.Semaphore.Restore,
 		strip:   coordination.Semaphore.Strip,
 		owners:  func(s *coordination.Semaphore) []string { return s.Owners() },
+		mark:    func(s *coordination.Semaphore) any { return s.Token },
 		pending: func(s *coordination.Semaphore) []string { return ids(s.Tickets()) },
 		tickets: func(s *coordination.Semaphore) []coordination.Ticket { return s.Tickets() },
 		giveUp:  coordination.Semaphore.GiveUp,
@@ -81,6 +88,7 @@ var (
 		restore: coordination.Barrier.Restore,
 		strip:   coordination.Barrier.Strip,
 		owners:  (*coordination.Barrier).Owners,
+		mark:    func(b *coordination.Barrier) any { return b.Done },
 		pending: func(b *coordination.Barrier) []string { return ids(b.Tickets()) },
 		tickets: (*coordination.Barrier).Tickets,
 		giveUp:  coordination.Barrier.GiveUp,
@@ -92,6 +100,12 @@ var (
 		restore: coordination.Proposals.Restore,
 		strip:   func(s coordination.Proposals, _ func(string) bool) coordination.Proposals { return s },
 		owners:  (*coordination.Proposals).Owners,
+		mark: func(s *coordination.Proposals) any {
+			if s.Latest == nil {
+				return ballot{}
+			}
+			return ballot{s.Latest.ID, s.Latest.State}
+		},
 		pending: func(*coordination.Proposals) []string { return nil },
 		voting: func(s *coordination.Proposals) (string, int64) {
 			if s.Latest == nil || s.Latest.State != coordination.Voting {
@@ -102,6 +116,12 @@ var (
 		expire: coordination.Proposals.Expire,
 	}
 )
+
+// ballot is what has become of a proposal.
+type ballot struct {
+	id    string
+	state coordination.Decision
+}
 
 func ids(tickets []coordination.Ticket) []string {
 	all := make([]string, len(tickets))

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"slices"
@@ -21,6 +22,8 @@ type mirror[T any] struct {
 	shadow   map[string]*state[T]           // the snapshot that is coming in; nil outside one
 	in, next kvstore.Generation
 	watchers watchers
+	// expected is what this node writes under a key, which the feed will show.
+	expected map[string]*state[T]
 
 	// changed is told of every change, from the feed; "" stands for all of them.
 	changed func(key string)
@@ -32,7 +35,7 @@ func newMirror[T any](k *kind[T], log *slog.Logger, changed func(key string)) *m
 	return &mirror[T]{
 		kind: k, log: log, changed: changed,
 		states: map[string]*state[T]{}, named: map[string]map[string]struct{}{},
-		watchers: newWatchers(),
+		watchers: newWatchers(), expected: map[string]*state[T]{},
 	}
 }
 
@@ -141,12 +144,35 @@ func (m *mirror[T]) index(key string, before, now []string) {
 func (m *mirror[T]) Begin(g kvstore.Generation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.next, m.shadow = g, map[string]*state[T]{}
+	m.next, m.shadow, m.expected = g, map[string]*state[T]{}, map[string]*state[T]{}
+}
+
+// expect says that s is about to be written under key: its text need not be read when the
+// feed shows it.
+func (m *mirror[T]) expect(key string, s *state[T]) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.expected[key] = s
+}
+
+// read returns the state that e stands for.
+func (m *mirror[T]) read(e *kvstore.Entry) (*state[T], error) {
+	m.mu.Lock()
+	own := m.expected[e.Key]
+	delete(m.expected, e.Key)
+	m.mu.Unlock()
+	if own == nil || e.Removed || e.Operation != own.operation || !bytes.Equal(e.Value, own.raw) {
+		return parse(m.kind, e)
+	}
+	return &state[T]{
+		value: own.value, raw: own.raw, present: true, owners: own.owners,
+		revision: e.Revision, operation: e.Operation, seen: time.Now(),
+	}, nil
 }
 
 // Apply implements [kvstore.Follower].
 func (m *mirror[T]) Apply(e kvstore.Entry) {
-	s, err := parse(m.kind, &e)
+	s, err := m.read(&e)
 	if err != nil {
 		m.log.LogAttrs(context.Background(), slog.LevelWarn, "entry of the bucket is no record",
 			slog.String("key", e.Key), slog.Uint64("revision", e.Revision), slog.Any("err", err))

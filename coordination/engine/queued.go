@@ -19,6 +19,8 @@ type Grant struct {
 type queued interface {
 	Held(coordination.Party) (coordination.Token, bool)
 	TicketOf(coordination.Party) (coordination.Ticket, bool)
+	// Taken reports whether whoever comes has to wait.
+	Taken() bool
 }
 
 // demand is what somebody asks of a queue.
@@ -43,9 +45,13 @@ func (o *Objects[T]) acquire(ctx context.Context, d *demand[T]) (Grant, backend.
 		t := o.ticket()
 		ticket = &t
 	}
-	s, _, err := o.do(ctx, &change[T]{name: d.name, by: d.by, apply: func(x T, turn *coordination.Turn) (T, error) {
+	c := &change[T]{name: d.name, by: d.by, apply: func(x T, turn *coordination.Turn) (T, error) {
 		return d.apply(x, turn, ticket)
-	}})
+	}}
+	if ticket != nil {
+		c.queues = func(x *T) bool { return d.queue(x).Taken() }
+	}
+	s, _, err := o.do(ctx, c)
 	if err != nil {
 		if ticket != nil && errors.Is(err, backend.ErrUnknownOutcome) {
 			o.abandon(d.name, *ticket)
@@ -134,6 +140,7 @@ func (o *Objects[T]) make(ctx context.Context, c *change[T]) (Object[T], backend
 	if err != nil {
 		return Object[T]{}, o.stampOf(s), err
 	}
+	s = s.all()
 	if err := o.tail.Wait(ctx, s.revision); err != nil { // without it nobody can tell who has ended
 		if wrote {
 			return Object[T]{}, o.stampOf(s), unknown(err)

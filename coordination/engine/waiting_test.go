@@ -48,7 +48,7 @@ func TestWaitersAreServedInOrderAndEachIsWokenOnce(t *testing.T) {
 						mu.Unlock()
 						n.unlock(t, owner)
 					})
-					synctest.Wait()
+					settle()
 				}
 				if got := len(stored(t, store).Waiters); got != many {
 					t.Fatalf("%d wait; want %d", got, many)
@@ -165,7 +165,7 @@ func TestTheRequestsOfANodeThatStopsLeaveTheQueue(t *testing.T) {
 				}
 			})
 		}
-		synctest.Wait()
+		settle()
 		n.store.delay.Store(int64(time.Millisecond))
 		wrote := n.store.wrote.Load()
 		cancel()
@@ -194,7 +194,7 @@ func TestANodeThatBeginsTakesOutTheRequestsOfTheProcessBeforeIt(t *testing.T) {
 			defer close(done)
 			_, _, _ = before.Locks.Acquire(ctx, object, party("b"), coordination.Exclusive, time.Hour, as("b"))
 		}()
-		synctest.Wait()
+		settle()
 		before.store.cut.Store(true)
 		cancel()
 		before.stop()
@@ -217,7 +217,7 @@ func TestARequestThatCannotBeTakenOutIsTakenOutLater(t *testing.T) {
 			_, err := n.lock("b", time.Second)
 			done <- err
 		}()
-		synctest.Wait()
+		settle()
 		n.store.cut.Store(true)
 		if err := <-done; !errors.Is(err, backend.ErrUnknownOutcome) {
 			t.Errorf("%v; want ErrUnknownOutcome", err)
@@ -241,7 +241,7 @@ func TestAWaitEndsWhenTheLeaseDoesAlsoWithoutAKeeper(t *testing.T) {
 			_, err := n.lock("b", time.Hour)
 			done <- err
 		}()
-		synctest.Wait()
+		settle()
 		begin := time.Now()
 		end(t, store, "b")
 		if err := <-done; !errors.Is(err, backend.ErrLeaseExpired) || time.Since(begin) > 0 {
@@ -263,7 +263,7 @@ func TestOnlyTheEndOfTheLatestRequestTakesAPartyOut(t *testing.T) {
 			_, err := one.lock("b", 10*time.Second)
 			first <- err
 		}()
-		synctest.Wait()
+		settle()
 		go func() {
 			_, err := other.lock("b", 20*time.Second)
 			second <- err
@@ -294,7 +294,7 @@ func TestWhoeverIsTakenOutOfTheQueueIsTold(t *testing.T) {
 			_, err := n.lock("b", time.Hour)
 			done <- err
 		}()
-		synctest.Wait()
+		settle()
 		if _, _, err := n.Locks.Clear(t.Context(), object, backend.Write{Reason: "stuck"}); err != nil {
 			t.Fatal(err)
 		}

@@ -266,6 +266,12 @@ func stored(t *testing.T, store *memkv.Store) coordination.Lock {
 	return l
 }
 
+// settle waits until whoever comes to wait does.
+func settle() {
+	time.Sleep(10 * time.Millisecond)
+	synctest.Wait()
+}
+
 // eventually waits until is reports true.
 func eventually(t *testing.T, what string, is func() bool) time.Duration {
 	t.Helper()

@@ -39,7 +39,7 @@ func newElect(p *program) *cobra.Command {
 			if err := p.settings(cmd, &s); err != nil {
 				return err
 			}
-			name, command, err := commandOf(cmd, args, "NAME")
+			name, command, err := roleOf(cmd, args)
 			if err != nil {
 				return err
 			}

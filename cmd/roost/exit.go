@@ -55,6 +55,34 @@ var outcomes = []struct {
 	{backend.ErrUnavailable, exitUnavailable, "check that a registry runs there (roost serve) and that --prefix is its own"},
 }
 
+// objectError is an error of an object of coordination.
+type objectError struct{ err error }
+
+func (e *objectError) Error() string { return e.err.Error() }
+func (e *objectError) Unwrap() error { return e.err }
+
+// aboutObject returns err as that of an object; nil for nil.
+func aboutObject(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &objectError{err}
+}
+
+// objectHints say what to do about errors of objects, where that is something else than
+// about those of registrations.
+var objectHints = []struct {
+	err  error
+	hint string
+}{
+	{backend.ErrUnknownOutcome, "it may have been done"},
+	{backend.ErrNotFound, "of the proposals under one name the last 16 are remembered; live instances that were registered without --permanent have a vote"},
+	{backend.ErrExists, "wait until that is decided"},
+	{backend.ErrNotOwner, "only those may vote who were asked"},
+	{backend.ErrConflict, "do as the others do who use it, or use another name"},
+	{backend.ErrLeaseExpired, "grant a new one with: roost lease grant"},
+}
+
 func exitCode(err error) int {
 	if e, ok := errors.AsType[*codedError](err); ok {
 		return e.code
@@ -80,6 +108,13 @@ func complaint(err error) string {
 	}
 	if _, ok := errors.AsType[*codedError](err); ok {
 		return err.Error()
+	}
+	if _, ok := errors.AsType[*objectError](err); ok {
+		for _, o := range objectHints {
+			if errors.Is(err, o.err) {
+				return fmt.Sprintf("%v; %s", err, o.hint)
+			}
+		}
 	}
 	for _, o := range outcomes {
 		if errors.Is(err, o.err) && o.hint != "" {

@@ -30,7 +30,7 @@ func newLock(p *program) *cobra.Command {
 			if err := p.settings(cmd, &s); err != nil {
 				return err
 			}
-			name, command, err := commandOf(cmd, args, "NAME")
+			name, command, err := roleOf(cmd, args)
 			if err != nil {
 				return err
 			}
@@ -84,7 +84,7 @@ func newSemaphore(p *program) *cobra.Command {
 			if err := p.settings(cmd, &s); err != nil {
 				return err
 			}
-			name, command, err := commandOf(cmd, args, "NAME")
+			name, command, err := roleOf(cmd, args)
 			switch {
 			case err != nil:
 				return err

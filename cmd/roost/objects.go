@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus/client"
@@ -88,7 +90,7 @@ func (p *program) leased(cmd *cobra.Command, c *connection, wait time.Duration, 
 		bye, cancel := context.WithTimeout(context.WithoutCancel(ctx), goodbye)
 		defer cancel()
 		_ = lease.Revoke(bye) // it ends by itself
-		return err
+		return aboutObject(err)
 	})
 }
 
@@ -116,7 +118,27 @@ func newCounter(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	cmd.Flags().String("namespace", backend.DefaultNamespace, "`NAMESPACE` of the name")
+	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		if flag, ok := errors.AsType[*pflag.NotExistError](err); ok && isDigits(flag.GetSpecifiedShortnames()) {
+			return usagef("%w; to subtract, write: roost counter %s add -- -%s", err, nameAmong(cmd.Flags().Args()), flag.GetSpecifiedShortnames())
+		}
+		return cmd.Parent().FlagErrorFunc()(cmd, err)
+	})
 	return cmd
+}
+
+// isDigits reports whether s is a number, which was taken for flags.
+func isDigits(s string) bool {
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err == nil
+}
+
+// nameAmong returns the first of what was given before something went wrong.
+func nameAmong(args []string) string {
+	if len(args) == 0 {
+		return "NAME"
+	}
+	return args[0]
 }
 
 func (p *program) counter(cmd *cobra.Command, args []string, s *counterSettings) error {

@@ -137,7 +137,7 @@ func newVote(p *program) *cobra.Command {
 		Long: "Votes as the owner of --lease, who must be one of the voters. The first vote counts; a different\n" +
 			"second one is exit code 4.",
 		Example: "  roost vote schema --id 6YQ2Z5J7N3 yes --lease $ROOST_LEASE\n" +
-			"  roost vote schema --id 6YQ2Z5J7N3 no --reason 'not migrated yet'",
+			"  ROOST_LEASE=$SECRET roost vote schema --id 6YQ2Z5J7N3 no --reason 'not migrated yet'",
 		Args: arguments(2, 2, "NAME and yes or no"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s voteSettings
@@ -151,7 +151,7 @@ func newVote(p *program) *cobra.Command {
 			return s.with(p, cmd, &s.connection, func(ctx context.Context, session *session, owner string) error {
 				now, err := session.Proposals(s.Namespace, args[0]).VoteAs(ctx, owner, s.ID, accept, s.Reason)
 				if err != nil {
-					return err
+					return aboutObject(err)
 				}
 				return session.show(func(w io.Writer) error { return writeProposal(w, &now) })
 			})
@@ -159,6 +159,7 @@ func newVote(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	underLeaseFlag(cmd)
+	cmd.Flags().Lookup("lease").Usage = "`SECRET` of the voter's lease"
 	fs := cmd.Flags()
 	fs.String("namespace", backend.DefaultNamespace, "`NAMESPACE` of the name")
 	fs.String("id", "", "`ID` of the proposal")

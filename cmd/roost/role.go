@@ -32,9 +32,9 @@ type roleSettings struct {
 }
 
 const roleText = "CMD is told to stop (SIGTERM) --stop-grace before the role could pass on, and killed, with all\n" +
-	"that it has started, at the latest when it could: so it never outlasts the role, unless this\n" +
-	"host stands still. For that there is the token, in ROOST_TOKEN: a resource that remembers the\n" +
-	"greatest it has seen and refuses lower ones, as text, is safe."
+	"that it has started, at the latest when it could: so it never outlasts the role, unless\n" +
+	"roost itself or this host stands still. For that there is the token, in ROOST_TOKEN: a resource\n" +
+	"that remembers the greatest it has seen and refuses lower ones, as text, is safe."
 
 func roleFlags(cmd *cobra.Command) {
 	connectionFlags(cmd)
@@ -59,6 +59,15 @@ func (s *roleSettings) validate() error {
 			s.StopGrace, s.Grace, s.TTL)
 	}
 	return nil
+}
+
+// roleOf returns the name of the role and the command of "NAME -- CMD [ARGS]".
+func roleOf(cmd *cobra.Command, args []string) (name string, command []string, err error) {
+	name, command, err = commandOf(cmd, args, "NAME")
+	if err == nil {
+		err = backend.ValidateName("name", name)
+	}
+	return name, command, err
 }
 
 // stage is where a command acts in a role.
@@ -126,7 +135,7 @@ func notStarted(err error) error {
 	if _, wrong := errors.AsType[*usageError](err); wrong || errors.Is(err, backend.ErrInvalid) {
 		return err
 	}
-	return &codedError{code: exitUnavailable, err: fmt.Errorf("%s; the command was not started", complaint(err))}
+	return &codedError{code: exitUnavailable, err: fmt.Errorf("%s; the command was not started", complaint(aboutObject(err)))}
 }
 
 // leave gives the lease up, and with it every role.

@@ -257,7 +257,11 @@ func TestManyWritesAtATimeKeepTheOrderOfOneByOne(t *testing.T) {
 			t.Error("nothing was written together")
 		}
 	}()
-	for seed := range uint64(20) {
+	seeds := uint64(20)
+	if testing.Short() {
+		seeds = 5
+	}
+	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			store := memkv.New()
 			nodes := []*node{start(t, store, "one").keep(1), start(t, store, "other")}

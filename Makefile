@@ -7,10 +7,11 @@ LINT_VER := v2.15.0
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 FUZZTIME ?= 20s
+FAULTS_TIME ?= 10m
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e examples bench scale fuzz clean
+.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e faults examples bench scale fuzz clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +27,9 @@ test: ## unit, contract and short whole-system tests, with the race detector
 
 e2e: ## every whole-system test, the long ones too
 	$(GO) test -race -timeout 45m ./e2e/... ./cmd/...
+
+faults: ## whatever can go wrong, for FAULTS_TIME; SEED=N repeats a run, FAULTS=a,b leaves only some of it
+	FAULTS_TIME=$(FAULTS_TIME) SEED=$(SEED) FAULTS=$(FAULTS) $(GO) test -count=1 -v -timeout 0 -run TestWhateverGoesWrong ./e2e/faults
 
 examples: ## what examples/ shows, run; needs Node.js 20 or newer, and npm
 	$(GO) test -race -count=1 -tags node -run InNode ./e2e

@@ -50,6 +50,9 @@ func StartCluster(tb testing.TB, n int, change ...func(*server.Options)) *Cluste
 // clusterName is that of a cluster's i-th server.
 func clusterName(i int) string { return fmt.Sprintf("natstest-%d", i+1) }
 
+// loopback is the address of a port on this machine.
+func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
+
 // freePorts returns ports that nobody listened on a moment ago. The routes of a cluster
 // must be known before its servers start.
 func freePorts(tb testing.TB, n int) []int {

@@ -21,6 +21,12 @@ type Linked struct {
 // route is made beside the links.
 const nowhere = "127.0.0.1:1"
 
+// A server that does not answer so many pings on a link is given up.
+const (
+	linkPing  = 2 * time.Second
+	linkPings = 2
+)
+
 // StartLinked is [StartCluster] for servers that reach each other through links.
 func StartLinked(tb testing.TB, n int, change ...func(*server.Options)) *Linked {
 	tb.Helper()
@@ -43,7 +49,7 @@ func StartLinked(tb testing.TB, n int, change ...func(*server.Options)) *Linked 
 		}
 		o.Routes = routes
 		o.Cluster.Advertise = nowhere
-		o.Cluster.PingInterval, o.Cluster.MaxPingsOut = 2*time.Second, 2
+		o.Cluster.PingInterval, o.Cluster.MaxPingsOut = linkPing, linkPings
 	}}, change...)...)
 	return l
 }

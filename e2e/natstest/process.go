@@ -1,6 +1,7 @@
 package natstest
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -9,6 +10,8 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
+	"syscall"
 	"testing"
 	"time"
 
@@ -37,7 +40,8 @@ func ServerMain() bool {
 type settings struct {
 	Name, StoreDir    string
 	Port, ClusterPort int
-	Routes            []int
+	Routes            []string // host and port
+	Linked            bool     // no route but these is made, and one that is silent is found out
 }
 
 func (s settings) options() server.Options {
@@ -45,10 +49,16 @@ func (s settings) options() server.Options {
 		ServerName: s.Name, JetStream: s.StoreDir != "", StoreDir: s.StoreDir, NoSigs: true, NoLog: true,
 		JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 8 << 30,
 		Host: "127.0.0.1", Port: s.Port,
-		Cluster: server.ClusterOpts{Name: "natstest", Host: "127.0.0.1", Port: s.ClusterPort, NoAdvertise: true},
 	}
-	for _, port := range s.Routes {
-		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", port)})
+	if s.ClusterPort != 0 {
+		o.Cluster = server.ClusterOpts{Name: "natstest", Host: "127.0.0.1", Port: s.ClusterPort, NoAdvertise: true}
+	}
+	for _, host := range s.Routes {
+		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: host})
+	}
+	if s.Linked {
+		o.Cluster.Advertise = nowhere
+		o.Cluster.PingInterval, o.Cluster.MaxPingsOut = linkPing, linkPings
 	}
 	return o
 }
@@ -64,10 +74,32 @@ func serverMain(text string) error {
 	if err != nil {
 		return err
 	}
+	signal.Ignore(syscall.SIGXFSZ) // a write past FillDisk fails instead
 	go running.Start()
-	_, err = io.Copy(io.Discard, os.Stdin)
+	orders := bufio.NewScanner(os.Stdin)
+	for orders.Scan() {
+		if err := limitFiles(orders.Text() == diskFull); err != nil {
+			return err
+		}
+	}
 	running.Shutdown()
-	return err
+	return orders.Err()
+}
+
+// diskFull is the order to limit files, any other ends that.
+const diskFull = "full"
+
+// limitFiles has every write into a file fail, as on a full disk, or not any more.
+func limitFiles(full bool) error {
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = limit.Max
+	if full {
+		limit.Cur = 0
+	}
+	return syscall.Setrlimit(syscall.RLIMIT_FSIZE, &limit)
 }
 
 // Process is a NATS server in a process of its own.
@@ -76,7 +108,7 @@ type Process struct {
 
 	settings settings
 	cmd      *exec.Cmd
-	parent   io.Closer // the process ends with it
+	parent   io.WriteCloser // gives orders; the process ends with it
 	errs     bytes.Buffer
 }
 
@@ -113,6 +145,40 @@ func (p *Process) Kill() {
 	p.cmd = nil
 }
 
+// Signal sends the process a signal.
+func (p *Process) Signal(tb testing.TB, s os.Signal) {
+	tb.Helper()
+	if err := p.cmd.Process.Signal(s); err != nil {
+		tb.Fatalf("signal %v to %s: %v", s, p.Name, err)
+	}
+}
+
+// FillDisk has every write of the process into a file fail until FreeDisk. It is a limit of
+// the process: other files of the disk can be written.
+func (p *Process) FillDisk(tb testing.TB) {
+	tb.Helper()
+	p.order(tb, diskFull)
+}
+
+// FreeDisk ends FillDisk.
+func (p *Process) FreeDisk(tb testing.TB) {
+	tb.Helper()
+	p.order(tb, "free")
+}
+
+func (p *Process) order(tb testing.TB, what string) {
+	tb.Helper()
+	if _, err := fmt.Fprintln(p.parent, what); err != nil {
+		tb.Fatalf("order %s to %s: %v", what, p.Name, err)
+	}
+}
+
+// URL returns where clients connect.
+func (p *Process) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.settings.Port) }
+
+// StoreDir returns where the process keeps its streams.
+func (p *Process) StoreDir() string { return p.settings.StoreDir }
+
 // Processes are servers in processes of their own that replicate, and one in this process
 // that stores nothing, which nobody kills: whoever is connected to it stays connected.
 type Processes struct {
@@ -124,17 +190,20 @@ type Processes struct {
 func StartProcesses(tb testing.TB, n int) *Processes {
 	tb.Helper()
 	ports := freePorts(tb, 2*n+2)
-	routes := ports[:n+1]
+	var routes []string
+	for _, port := range ports[:n+1] {
+		routes = append(routes, loopback(port))
+	}
 	p := &Processes{}
 	for i := range n {
 		one := &Process{Name: clusterName(i), settings: settings{
-			Name: clusterName(i), StoreDir: tb.TempDir(), Port: ports[n+1+i], ClusterPort: routes[i], Routes: routes,
+			Name: clusterName(i), StoreDir: tb.TempDir(), Port: ports[n+1+i], ClusterPort: ports[i], Routes: routes,
 		}}
 		p.All = append(p.All, one)
 		tb.Cleanup(one.Kill)
 		one.Start(tb)
 	}
-	steady := settings{Name: "steady", Port: ports[2*n+1], ClusterPort: routes[n], Routes: routes}
+	steady := settings{Name: "steady", Port: ports[2*n+1], ClusterPort: ports[n], Routes: routes}
 	p.Steady = newServer(tb, func(o *server.Options) { *o = steady.options() })
 	p.Steady.Restart(tb)
 	return p

@@ -1,9 +1,11 @@
 package natstest
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/Shopify/toxiproxy/v2"
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,16 +57,36 @@ func (p *Proxy) Deafen(tb testing.TB) {
 	p.swallow(tb, downstream)
 }
 
+// Mute swallows what goes to the server, and leaves the connections open: the other end
+// hears and is not heard.
+func (p *Proxy) Mute(tb testing.TB) {
+	tb.Helper()
+	p.swallow(tb, upstream)
+}
+
+// Delay has everything arrive so much later, both ways, until Heal.
+func (p *Proxy) Delay(tb testing.TB, by time.Duration) {
+	tb.Helper()
+	for _, stream := range []string{upstream, downstream} {
+		p.spoil(tb, stream, "latency", fmt.Sprintf(`{"latency":%d}`, by.Milliseconds()))
+	}
+}
+
 func (p *Proxy) swallow(tb testing.TB, stream string) {
 	tb.Helper()
-	toxic := `{"name":"` + stream + `","type":"timeout","stream":"` + stream + `","attributes":{"timeout":0}}`
+	p.spoil(tb, stream, "timeout", `{"timeout":0}`)
+}
+
+func (p *Proxy) spoil(tb testing.TB, stream, kind, attributes string) {
+	tb.Helper()
+	toxic := fmt.Sprintf(`{"name":%q,"type":%q,"stream":%q,"attributes":%s}`, stream, kind, stream, attributes)
 	if _, err := p.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
 		tb.Fatalf("cut the link: %v", err)
 	}
 	p.cut = append(p.cut, stream)
 }
 
-// Heal ends Cut and Deafen. The connections that they swallowed something of are closed, as
+// Heal ends Cut, Deafen, Mute and Delay. The connections that they swallowed something of are closed, as
 // they would be found out to be broken.
 func (p *Proxy) Heal(tb testing.TB) {
 	tb.Helper()

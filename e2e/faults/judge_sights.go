@@ -1,0 +1,152 @@
+package faults
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/roostbus/roost/bus/client"
+	"github.com/roostbus/roost/e2e/history"
+)
+
+// judgeSights holds what was shown of registrations that one client each changes against
+// their changes: R2, R5 and R6.
+func (l *Log) judgeSights() []Violation {
+	changes := map[string][]Change{}
+	for _, c := range l.changes {
+		if c.Fate != history.Undone {
+			changes[c.Key] = append(changes[c.Key], c)
+		}
+	}
+	undone := map[string]bool{}
+	for _, c := range l.changes {
+		if c.Fate == history.Undone && c.Text != "" {
+			undone[c.Text] = true
+		}
+	}
+	newest := l.heard()
+	var found []Violation
+	for i := range l.sights {
+		s := &l.sights[i]
+		if l.lost(s.Call-s.Stamp.Age, s.Return) {
+			continue
+		}
+		for _, key := range l.visible(s, changes) {
+			if problem := judgeSight(s, key, changes[key]); problem != "" {
+				found = append(found, Violation{"R2, R5, R6", fmt.Sprintf("%v shows %s as %+v: %s", s, key, s.Shown[key], problem)})
+			}
+		}
+		for key, shown := range s.Shown {
+			if undone[shown.Text] {
+				found = append(found, Violation{"R2", fmt.Sprintf("%v shows %s with %s, which was said not to be written", s, key, shown.Text)})
+			}
+			if at := newest.between(s.Stamp.Epoch, key, shown.Revision, s.Stamp.Revision); at != 0 {
+				found = append(found, Violation{"R3, R5", fmt.Sprintf("%v shows %s of %d, which was changed at %d", s, key, shown.Revision, at)})
+			}
+		}
+	}
+	return found
+}
+
+// visible returns the keys that a sight must tell about.
+func (l *Log) visible(s *Sight, changes map[string][]Change) []string {
+	life := 0
+	for _, w := range l.losses {
+		if w.To <= s.Call {
+			life++
+		}
+	}
+	of := fmt.Sprintf("own-%d/", life)
+	if s.Key != "" {
+		if !strings.HasPrefix(s.Key, of) {
+			return nil
+		}
+		return []string{s.Key}
+	}
+	var keys []string
+	for key := range changes {
+		if strings.HasPrefix(key, of) {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// judgeSight says what is wrong with how s shows key. Of changes, which are in order, at
+// most the last one has no known outcome.
+func judgeSight(s *Sight, key string, changes []Change) string {
+	since := s.Call
+	if own := strings.HasPrefix(key[strings.IndexByte(key, '/')+1:], fmt.Sprintf("i-%d-", s.Client)); !s.Linearizable && !own {
+		since -= s.Stamp.Age
+	}
+	shown, there := s.Shown[key]
+	least, mostly := Change{}, "nothing"
+	possible := !there
+	for _, c := range changes {
+		if c.Call > s.Return {
+			break
+		}
+		isShown := there == (c.Text != "") && shown.Text == c.Text
+		if c.Fate == history.Unknown {
+			possible = possible || isShown
+			continue
+		}
+		if c.Return < since || c.Epoch == s.Stamp.Epoch && c.Revision != 0 && c.Revision <= s.Stamp.Revision {
+			least, mostly, possible = c, fmt.Sprintf("%q of %d", c.Text, c.Revision), false
+		}
+		if isShown && there && c.Revision != shown.Revision {
+			return fmt.Sprintf("it was written at %d", c.Revision)
+		}
+		possible = possible || isShown
+	}
+	if possible {
+		return ""
+	}
+	return fmt.Sprintf("it is %s since %v at least", mostly, least.Return.Round(time.Microsecond))
+}
+
+// heard is at which revisions each key was changed, as anybody was told, by epoch.
+type heard map[client.Epoch]map[string][]client.Revision
+
+func (l *Log) heard() heard {
+	h := heard{}
+	note := func(epoch client.Epoch, key string, revision client.Revision) {
+		if revision == 0 || key == "" {
+			return
+		}
+		if h[epoch] == nil {
+			h[epoch] = map[string][]client.Revision{}
+		}
+		h[epoch][key] = append(h[epoch][key], revision)
+	}
+	for _, c := range l.changes {
+		if c.Fate == history.Done {
+			note(c.Epoch, c.Key, c.Revision)
+		}
+	}
+	for _, w := range l.watched {
+		if w.Since == 0 {
+			continue // a Replica does not say in which epoch a change was
+		}
+		for _, t := range w.Told {
+			note(w.Epoch, t.Key, t.Revision)
+		}
+	}
+	for _, keys := range h {
+		for _, all := range keys {
+			slices.Sort(all)
+		}
+	}
+	return h
+}
+
+// between returns a revision after one and no later than another at which key was changed.
+func (h heard) between(epoch client.Epoch, key string, after, until client.Revision) client.Revision {
+	all := h[epoch][key]
+	i, _ := slices.BinarySearch(all, after+1)
+	if i < len(all) && all[i] <= until {
+		return all[i]
+	}
+	return 0
+}

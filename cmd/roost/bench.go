@@ -24,6 +24,7 @@ type benchSettings struct {
 	Registrations int           `koanf:"registrations"`
 	Copied        int           `koanf:"copied"`
 	Scale         int           `koanf:"scale"`
+	Curves        bool          `koanf:"curves"`
 	Subscribers   int           `koanf:"subscribers"`
 	BatchSize     int           `koanf:"batch_size"`
 	Leases        int           `koanf:"leases"`
@@ -65,7 +66,8 @@ func newBench(p *program) *cobra.Command {
 	fs.Int("connections", d.Connections, "that the load comes over")
 	fs.Int("registrations", d.Registrations, "that are there before reads are measured")
 	fs.Int("copied", d.Copied, "registrations that are there for P5 and P11 to copy")
-	fs.Int("scale", d.Scale, "registrations that P9 and P10 have at most; 1000000 takes some minutes")
+	fs.Bool("curves", false, "measure P1, P3 and P11 with 1000, 10000, … registrations, too")
+	fs.Int("scale", d.Scale, "registrations that P9, P10 and curves have at most")
 	fs.Int("subscribers", d.Subscribers, "that P6 has at most")
 	fs.Int("batch-size", d.BatchSize, "operations in one batch")
 	fs.Int("leases", d.Leases, "that live in P8; P14b has a tenth of them end together")
@@ -173,6 +175,7 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 	c.Server = s.Server
 	c.Only, c.Duration, c.Rounds, c.Connections = s.Only, s.Duration, s.Rounds, s.Connections
 	c.Registrations, c.Copied, c.Subscribers, c.Scale = s.Registrations, s.Copied, s.Subscribers, s.Scale
+	c.Curves = s.Curves
 	c.Leases, c.Beating, c.Waiters = s.Leases, s.Beating, s.Waiters
 	c.BatchSize, c.Prefix, c.Timeout, c.Version = s.BatchSize, s.Prefix, s.Timeout, p.version
 	if err := c.Validate(); err != nil {

@@ -24,6 +24,9 @@ type Cell struct {
 	// stands for one of its own.
 	Shares  string
 	Prepare func(ctx context.Context, w *World) ([]Case, error)
+	// Curved has the settings be those of a point of the cell's curve: so many
+	// registrations. nil: it has none, or draws it by itself.
+	Curved func(c *Config, registrations int)
 	// Measure, instead of Prepare, is for what is not done over and over.
 	Measure func(ctx context.Context, w *World) ([]Figure, error)
 }
@@ -33,6 +36,7 @@ type Case struct {
 	What     string  // it is about, where the cells' cases differ in more than InFlight
 	InFlight int     // operations at once
 	X        float64 // where it lies on the cell's curve; 0: nowhere
+	OnCurve  bool    // it is measured at each point of the cell's curve, too
 	Cold     bool    // it is slow, and gains nothing from being warm
 	Roost    Side
 	Bare     Side

@@ -17,15 +17,17 @@ type Config struct {
 	Only          []string      // ids of cells; none means all
 	Duration      time.Duration // of each side in each round
 	Rounds        int
-	Connections   int // that the load comes over at most
-	Registrations int // that are there before reads are measured
-	Copied        int // registrations of which copies are made
-	Scale         int // registrations that memory and restarts are measured with, at most
-	Subscribers   int // to changes, at most
-	BatchSize     int // operations in one batch
-	Leases        int // that live at a time, at most
-	Beating       int // connections that leases are kept alive over, at most
-	Waiters       int // for one lock, at most
+	Connections   int  // that the load comes over at most
+	Registrations int  // that are there before reads are measured
+	Copied        int  // registrations of which copies are made
+	Scale         int  // registrations that memory and restarts are measured with, at most
+	Curves        bool // measure how costs grow up to Scale registrations, too
+	present       int  // registrations that are there before others are made
+	Subscribers   int  // to changes, at most
+	BatchSize     int  // operations in one batch
+	Leases        int  // that live at a time, at most
+	Beating       int  // connections that leases are kept alive over, at most
+	Waiters       int  // for one lock, at most
 
 	// Server is where a registry is. With "" one is started.
 	Server string

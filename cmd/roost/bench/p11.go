@@ -24,6 +24,7 @@ func readAllCell() Cell {
 		Baseline: "an ordered read of the registry's bucket (WatchAll until caught up): as bytes, and each value decoded; " +
 			"and a filtered one, as bytes",
 		Prepare: prepareReadAll,
+		Curved:  func(c *Config, n int) { c.Copied = n },
 	}
 }
 
@@ -42,7 +43,7 @@ func prepareReadAll(ctx context.Context, w *World) ([]Case, error) {
 	}
 	return []Case{
 		{
-			What: "list, bytes", InFlight: 1, Budget: Budget{P50: 1},
+			What: "list, bytes", InFlight: 1, OnCurve: true, Budget: Budget{P50: 1},
 			Roost: Side{Do: func(context.Context, int) (int, error) { return w.listBytes(c) }},
 			Bare:  Side{Do: func(ctx context.Context, _ int) (int, error) { return readBytes(ctx, kv, c) }},
 		},
@@ -52,7 +53,7 @@ func prepareReadAll(ctx context.Context, w *World) ([]Case, error) {
 			Bare:  Side{Do: func(ctx context.Context, _ int) (int, error) { return readDecoded(ctx, kv, c) }},
 		},
 		{
-			What: "Replica ready", InFlight: 1, Budget: Budget{P50: 0.5},
+			What: "Replica ready", InFlight: 1, OnCurve: true, Budget: Budget{P50: 0.5},
 			Roost: w.fills(registry, c), Bare: w.reads(kv, c),
 		},
 	}, nil

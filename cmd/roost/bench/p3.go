@@ -18,6 +18,7 @@ func registerCell() Cell {
 		Baseline:  "an echo with replies of the same size, then a raw Create in a bucket like the registry's, with one ordered consumer",
 		JetStream: true,
 		Prepare:   prepareRegister,
+		Curved:    func(c *Config, n int) { c.present = n },
 	}
 }
 
@@ -27,9 +28,9 @@ func prepareRegister(ctx context.Context, w *World) ([]Case, error) {
 		return nil, err
 	}
 	return []Case{
-		{InFlight: 1, Roost: roost, Bare: bare, Budget: Budget{P50: 1.6}},
+		{InFlight: 1, OnCurve: true, Roost: roost, Bare: bare, Budget: Budget{P50: 1.6}},
 		{InFlight: 16, Roost: roost, Bare: bare},
-		{InFlight: 64, Roost: roost, Bare: bare, Budget: Budget{Rate: 0.65}},
+		{InFlight: 64, OnCurve: true, Roost: roost, Bare: bare, Budget: Budget{Rate: 0.65}},
 		{InFlight: 256, Roost: roost, Bare: bare},
 	}, nil
 }
@@ -50,7 +51,11 @@ func (w *World) registers(ctx context.Context, replicas int) (roost, raw, echoed
 	if err != nil {
 		return roost, raw, echoed, err
 	}
+	if err := w.crowded(ctx, made, stored); err != nil {
+		return roost, raw, echoed, err
+	}
 	var registered, created counter
+	created.written.Add(int64(w.c.present))
 	registered.written.Add(int64(first))
 	w.check(func(ctx context.Context) error {
 		return untilSeen(ctx, func() error { return registered.compare(w.count(w.scratch)) })
@@ -78,6 +83,17 @@ func (w *World) registers(ctx context.Context, replicas int) (roost, raw, echoed
 		return create(ctx, worker, key)
 	}}
 	return roost, raw, echoed, nil
+}
+
+// crowded has as many registrations be there as are to be before others are made, and as
+// many keys in a bucket.
+func (w *World) crowded(ctx context.Context, made *bucket, value []byte) error {
+	if w.c.present == 0 {
+		return nil
+	}
+	there := w.scratch + "-there"
+	b := ballast{w: w, bucket: made.name, namespace: there, js: made.streams[0], value: value}
+	return errors.Join(w.populateAs(ctx, there, w.c.present), b.fill(ctx, 0, w.c.present))
 }
 
 // firstKey is that of the instance that firstRegister registers.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"time"
 
@@ -47,8 +46,8 @@ func prepareEvent(ctx context.Context, w *World) ([]Case, error) {
 		return nil, err
 	}
 	var cases []Case
-	for _, n := range slices.Compact([]int{1, max(1, w.c.Subscribers/10), w.c.Subscribers}) {
-		k := Case{What: fmt.Sprintf("%d subscribers", n), InFlight: 1, Budget: Budget{P50: 1.25, P99: 1.5}}
+	for _, n := range scale(w.c.Subscribers, 1, 10, 100, 1000) {
+		k := Case{What: fmt.Sprintf("%d subscribers", n), InFlight: 1, X: float64(n), Budget: Budget{P50: 1.25, P99: 1.5}}
 		service := "watched-by-" + strconv.Itoa(n)
 		if k.Roost, err = w.changes(service, n); err != nil {
 			return nil, err

@@ -43,7 +43,7 @@ func measureMemory(ctx context.Context, w *World) ([]Figure, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := ballast{w: w}
+	b := ballast{w: w, bucket: w.scratch, namespace: w.scratch}
 	if err := b.open(ctx, bare.nc); err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func measureMemory(ctx context.Context, w *World) ([]Figure, error) {
 		return nil, err
 	}
 	there := 0
-	for _, n := range scale(w.c.Scale, 1_000, 10_000, 100_000, million) {
+	for _, n := range scale(w.c.Scale, steps...) {
 		w.c.Progress(fmt.Sprintf("P9: %d registrations", n))
 		if err := errors.Join(w.populateFrom(ctx, w.scratch, there, n), b.fill(ctx, there, n)); err != nil {
 			return nil, err
@@ -103,14 +103,16 @@ func measureMemory(ctx context.Context, w *World) ([]Figure, error) {
 
 // ballast is a bucket like the registry's in a bare server, with the same values.
 type ballast struct {
-	w     *World
-	js    jetstream.JetStream
-	value []byte
+	w         *World
+	bucket    string
+	namespace string // of its keys
+	js        jetstream.JetStream
+	value     []byte
 }
 
 func (b *ballast) open(ctx context.Context, nc *nats.Conn) (err error) {
 	config := natskv.DefaultConfig()
-	config.Bucket, config.Prefix, config.Timeout = b.w.scratch, b.w.scratch, b.w.c.Timeout
+	config.Bucket, config.Prefix, config.Timeout = b.bucket, b.w.scratch, b.w.c.Timeout
 	made, err := natskv.Open(ctx, nc, config)
 	if err != nil {
 		return err
@@ -151,8 +153,10 @@ func (b *ballast) fill(ctx context.Context, from, n int) error {
 		return nil
 	}
 	for i := from; i < n; i++ {
+		key := b.w.key(i)
+		key.Namespace = b.namespace
 		f, err := b.js.PublishMsgAsync(&nats.Msg{
-			Subject: "$KV." + b.w.scratch + ".event." + b.w.key(i).String(), Data: b.value,
+			Subject: "$KV." + b.bucket + ".event." + key.String(), Data: b.value,
 			Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{"0"}},
 		}, jetstream.WithStallWait(b.w.c.Timeout))
 		if err != nil {

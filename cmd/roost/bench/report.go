@@ -28,6 +28,7 @@ type Settings struct {
 	Registrations int    `json:"registrations"`
 	Copied        int    `json:"copied"`
 	Scale         int    `json:"scale"`
+	Curves        bool   `json:"curves"`
 	Subscribers   int    `json:"subscribers"`
 	Leases        int    `json:"leases"`
 	Beating       int    `json:"lease_connections"`

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -29,6 +30,14 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	for _, group := range neighbours(chosen) {
 		if err := runGroup(ctx, &c, group, report); err != nil {
+			return nil, err
+		}
+	}
+	for i, cell := range chosen {
+		if cell.Curved == nil || !c.Curves {
+			continue
+		}
+		if err := runCurve(ctx, &c, cell, &report.Cells[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -73,6 +82,36 @@ func runGroup(ctx context.Context, c *Config, cells []Cell, report *Report) (err
 	}
 	return nil
 }
+
+// runCurve measures a cell with one number of registrations after another, each in a world
+// of its own, and appends what that comes to.
+func runCurve(ctx context.Context, c *Config, cell Cell, result *CellReport) error {
+	for _, n := range scale(c.Scale, steps...) {
+		at := *c
+		cell.Curved(&at, n)
+		at.Progress = func(what string) { c.Progress(fmt.Sprintf("%s; %d registrations", what, n)) }
+		whole := cell.Prepare
+		cell.Prepare = func(ctx context.Context, w *World) ([]Case, error) {
+			cases, err := whole(ctx, w)
+			cases = slices.DeleteFunc(cases, func(k Case) bool { return !k.OnCurve })
+			for i := range cases {
+				cases[i].X = float64(n)
+				cases[i].What = strings.TrimPrefix(fmt.Sprintf("%s, %d registrations", cases[i].What, n), ", ")
+			}
+			return cases, err
+		}
+		var point Report
+		if err := runGroup(ctx, &at, []Cell{cell}, &point); err != nil {
+			return err
+		}
+		result.Cases = append(result.Cases, point.Cells[0].Cases...)
+		cell.Prepare = whole
+	}
+	return nil
+}
+
+// steps are the numbers of registrations that curves have.
+var steps = []int{1_000, 10_000, 100_000, million}
 
 // runCell measures one cell.
 func runCell(ctx context.Context, c *Config, w *World, cell Cell) (result CellReport, err error) {

@@ -11,7 +11,7 @@ FAULTS_TIME ?= 10m
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e faults examples bench scale fuzz clean
+.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e faults examples bench bench-full bench-check scale fuzz clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,15 @@ floors: ## which package may reach which
 
 bench: ## micro-benchmarks of what lives in one process, ready for benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./backend/... ./bus/... ./kvstore/...
+
+bench-check: build ## by hand: a short run's ratios against those of docs/benchmarks.json; exit code 1 if one is far off
+	./$(BIN) bench --rounds 3 --duration 300ms --json > bin/bench-check.json
+	./$(BIN) bench compare docs/benchmarks.json bin/bench-check.json
+
+bench-full: build ## by hand, on a quiet machine: docs/benchmarks.{json,svg,md} anew
+	./$(BIN) bench --curves --scale 1000000 --json > bin/bench-full.json
+	cp bin/bench-full.json docs/benchmarks.json
+	./$(BIN) bench report docs/benchmarks.json --svg docs/benchmarks.svg --markdown docs/benchmarks.md
 
 scale: ## a million registrations, a hundred thousand leases, a thousand followers: 20 minutes, 10 GB
 	$(GO) test -tags scale -count=1 -timeout 60m -v ./e2e/scale

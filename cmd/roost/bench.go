@@ -30,6 +30,7 @@ type benchSettings struct {
 	Leases        int           `koanf:"leases"`
 	Beating       int           `koanf:"lease_connections"`
 	Waiters       int           `koanf:"waiters"`
+	SVG           string        `koanf:"svg"`
 }
 
 func newBench(p *program) *cobra.Command {
@@ -42,6 +43,7 @@ func newBench(p *program) *cobra.Command {
 			"afterwards, but for the empty records of elections in the namespace roost-bench (P12, P14).\n\n" +
 			"Only ratios of one run mean anything on a machine that does other work besides.",
 		Example: "  roost bench\n" +
+			"  roost bench --curves --scale 1000000 --json --svg bench.svg > bench.json\n" +
 			"  roost bench --only P1,P3 --duration 3s --rounds 7\n" +
 			"  roost bench --server nats://127.0.0.1:4222 --json",
 		Args: arguments(0, 0, ""),
@@ -60,6 +62,7 @@ func newBench(p *program) *cobra.Command {
 	fs.Lookup("server").Usage = "`URL` of the NATS of a registry to measure (default: starts one)"
 	fs.Lookup("timeout").Usage = "at most so long for one request"
 	fs.Lookup("json").Usage = "print one JSON object"
+	fs.String("svg", "", "draw a chart into `FILE`, too")
 	fs.StringSlice("only", nil, "measure only these: "+strings.Join(bench.IDs(), ","))
 	fs.Duration("duration", d.Duration, "of each side in each round")
 	fs.Int("rounds", d.Rounds, "how often each is measured")
@@ -73,7 +76,7 @@ func newBench(p *program) *cobra.Command {
 	fs.Int("leases", d.Leases, "that live in P8; P14b has a tenth of them end together")
 	fs.Int("lease-connections", d.Beating, "that P8 keeps them alive over at most")
 	fs.Int("waiters", d.Waiters, "that P13 has for one lock at most")
-	cmd.AddCommand(newBenchResponder(p), newBenchBare(p), newBenchStore(p), newBenchVictim(p))
+	cmd.AddCommand(newBenchReport(p), newBenchCompare(p), newBenchResponder(p), newBenchBare(p), newBenchStore(p), newBenchVictim(p))
 	return cmd
 }
 
@@ -212,6 +215,9 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 		err = e.Encode(report)
 	default:
 		err = report.Print(p.stdout)
+	}
+	if err == nil {
+		err = drawReport(report, s.SVG)
 	}
 	if failure := report.Failure(); err == nil && failure != nil {
 		err = fmt.Errorf("bench: %w", failure)

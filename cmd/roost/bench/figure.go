@@ -13,6 +13,8 @@ type Figure struct {
 	What string  `json:"what"`
 	Unit string  `json:"unit"`
 	X    float64 `json:"x,omitempty"` // where it lies on a curve; 0: nowhere
+	// Again says that there is another figure for X that the curve goes through.
+	Again bool `json:"again,omitempty"`
 	// Roost is what it came to, and Bare what the baseline's did; 0: there is none.
 	Roost float64 `json:"roost"`
 	Bare  float64 `json:"bare,omitempty"`

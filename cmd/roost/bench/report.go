@@ -51,6 +51,7 @@ type CaseReport struct {
 	What      string     `json:"what,omitempty"`
 	InFlight  int        `json:"in_flight"`
 	X         float64    `json:"x,omitempty"`
+	Curve     bool       `json:"curve,omitempty"` // it was measured once more, with X registrations
 	Roost     SideReport `json:"roost"`
 	Bare      SideReport `json:"bare"`
 	RateRatio float64    `json:"rate_ratio"`
@@ -165,8 +166,11 @@ func (c *CaseReport) name() string { return caseName(c.What, c.InFlight) }
 func (k *Case) name() string { return caseName(k.What, k.InFlight) }
 
 func caseName(what string, inFlight int) string {
-	if what == "" {
+	switch {
+	case what == "":
 		return fmt.Sprintf("%d in flight", inFlight)
+	case inFlight == 1:
+		return what
 	}
 	return fmt.Sprintf("%s, %d in flight", what, inFlight)
 }

@@ -104,7 +104,10 @@ func runCurve(ctx context.Context, c *Config, cell Cell, result *CellReport) err
 		if err := runGroup(ctx, &at, []Cell{cell}, &point); err != nil {
 			return err
 		}
-		result.Cases = append(result.Cases, point.Cells[0].Cases...)
+		for _, k := range point.Cells[0].Cases {
+			k.Curve = true
+			result.Cases = append(result.Cases, k)
+		}
 		cell.Prepare = whole
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/roostbus/roost/backend/hybrid"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
+	"github.com/roostbus/roost/coordination/engine"
 	"github.com/roostbus/roost/coordination/keeper"
 	"github.com/roostbus/roost/coordination/keeper/clock"
 	"github.com/roostbus/roost/coordination/lease"
@@ -38,7 +39,8 @@ func (r *Registry) startNode(ctx context.Context) (n *node, err error) {
 	living := context.WithoutCancel(ctx)
 	n.run(living, r.log,
 		service{"feed", a.tail.Run}, service{"epoch", a.guard.Run}, service{"keeper", a.keeper.Run},
-		service{"leases", a.clock.Run}, service{"reaper", a.reaper.Run}, service{"events", a.listen})
+		service{"leases", a.clock.Run}, service{"reaper", a.reaper.Run}, service{"events", a.listen},
+		service{"objects", a.engine.Run})
 	if err := errors.Join(a.backend.Ready(ctx), a.keeper.Ready(ctx)); err != nil {
 		return nil, err
 	}
@@ -55,15 +57,17 @@ type assembly struct {
 	answering, writing *nats.Conn
 	disconnects        *nats.Subscription
 
-	store   *natskv.Store
-	tail    *kvstore.Tail
-	guard   *epoch.Guard
-	table   *lease.Table
-	backend seen
-	keeper  *keeper.Keeper
-	clock   *clock.Clock
-	reaper  *clock.Reaper
-	server  *server.Server
+	store    *natskv.Store
+	counters *natskv.Counters
+	tail     *kvstore.Tail
+	guard    *epoch.Guard
+	table    *lease.Table
+	backend  seen
+	keeper   *keeper.Keeper
+	clock    *clock.Clock
+	reaper   *clock.Reaper
+	engine   *engine.Engine
+	server   *server.Server
 }
 
 func (a *assembly) build(ctx context.Context) error {
@@ -99,6 +103,9 @@ func (a *assembly) keep(ctx context.Context) (err error) {
 		return err
 	}
 	a.node.onStop(a.store.Close)
+	if a.counters, err = a.store.Counters(ctx); err != nil {
+		return err
+	}
 	a.tail = kvstore.NewTail(a.store, kvstore.WithLogger(a.log))
 	a.guard, err = epoch.NewGuard(a.store, epoch.File(filepath.Join(a.dir, "epoch.json")), epoch.WithLogger(a.log))
 	if err != nil {
@@ -112,7 +119,7 @@ func (a *assembly) keep(ctx context.Context) (err error) {
 	return nil
 }
 
-// elect makes the keeper.
+// elect makes the keeper, and what else it has its node do.
 func (a *assembly) elect(context.Context) error {
 	announcer, err := server.NewAnnouncer(a.writing, a.subjects, true, "")
 	if err != nil {
@@ -120,6 +127,10 @@ func (a *assembly) elect(context.Context) error {
 	}
 	a.keeper, err = keeper.New(a.store, a.tail, keeper.Self{Node: nodeName, Place: a.place},
 		keeper.WithLogger(a.log), keeper.WithAnnouncer(announcer, a.guard))
+	if err != nil {
+		return err
+	}
+	a.engine, err = engine.New(a.store, a.tail, a.table, a.guard, a.keeper, backend.Token(nodeName), engine.WithLogger(a.log))
 	return err
 }
 
@@ -137,7 +148,7 @@ func (a *assembly) serve(context.Context) error {
 	}
 	a.reaper = clock.NewReaper(a.store, a.table, a.keeper, from, clock.WithLogger(a.log))
 	a.server, err = server.New(a.answering, a.backend, config, server.WithLogger(a.log),
-		server.WithKeeper(a.current), server.WithLeases(a.leases))
+		server.WithKeeper(a.current), server.WithLeases(a.leases), server.WithCoordination(server.CoordinationOf(a.engine, a.counters)))
 	return err
 }
 

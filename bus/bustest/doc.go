@@ -10,7 +10,8 @@
 //
 // # Guarantees
 //
-//   - When Start returns every request is answered, also those about leases.
+//   - When Start returns every request is answered, also those about leases, elections,
+//     locks and the other objects of coordination.
 //   - A write that was acknowledged, and a lease that was ended with EndLease, show in every
 //     read from then on, so that a test need not wait for what it has arranged. (Of a
 //     registry with several nodes that is true of Linearizable reads alone.)

@@ -32,6 +32,12 @@ func TestEveryRequestIsAnsweredWhenStartReturns(t *testing.T) {
 		{"registry.register.default.payments.i-1", `{"lease":"` + secret + `"}`},
 		{"registry.list", ""},
 		{"lease.get." + bus.Owner(secret), ""},
+		{"lock.acquire.default.db", `{"lease":"` + secret + `"}`},
+		{"election.campaign.default.scheduler", `{"lease":"` + secret + `"}`},
+		{"semaphore.acquire.default.pool", `{"lease":"` + secret + `","limit":2}`},
+		{"barrier.arrive.default.start", `{"lease":"` + secret + `","size":1}`},
+		{"counter.add.default.visits", `{"delta":"1"}`},
+		{"proposal.propose.default.schema", `{"lease":"` + secret + `","value":1,"voters":["` + bus.Owner(secret) + `"]}`},
 		{"admin.revoke." + bus.Owner(secret), ""},
 	} {
 		reply, err := nc.Request(r.Prefix()+"."+ask.subject, []byte(ask.body), patience)

@@ -66,8 +66,8 @@ func (n *Counter) AddOnce(ctx context.Context, id string, delta int64) (value *b
 	return value, reply.Repeated, nil
 }
 
-// Get returns the value: at least what every addition that was acknowledged before has
-// made, unless read asks for less.
+// Get returns the value, as the leader of the counters' stream knows it: one that was just cut
+// off and replaced may yet answer with an old one. Adding 0 returns the newest in any case.
 func (n *Counter) Get(ctx context.Context, read Read) (*big.Int, Stamp, error) {
 	if err := cmp.Or(n.name.Validate(), read.Validate()); err != nil {
 		return nil, Stamp{}, err

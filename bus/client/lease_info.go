@@ -119,9 +119,9 @@ func (c *Client) Leases(ctx context.Context) iter.Seq2[LeaseInfo, error] {
 }
 
 // AdminRevoke ends owner's lease, whoever holds it, with everything that belongs to it. It
-// is the operator's. It returns how many registrations that were. ErrNotFound if it has
-// ended or never was; who sent it twice because a reply was lost may be told that. A program
-// that holds a [Session] is granted another lease.
+// is the operator's. It returns how many registrations that were: 0 also where that is not
+// known, because the reply was lost. ErrNotFound if it had ended before, or never was. A
+// program that holds a [Session] is granted another lease.
 func (c *Client) AdminRevoke(ctx context.Context, owner, reason string) (removed int, err error) {
 	if err := bus.ValidateOwner(owner); err != nil {
 		return 0, err
@@ -129,9 +129,9 @@ func (c *Client) AdminRevoke(ctx context.Context, owner, reason string) (removed
 	if err := (Write{Reason: reason}).Validate(); err != nil {
 		return 0, err
 	}
-	r := &request{subject: c.subjects.AdminRevoke(owner), idempotent: true}
+	r := &request{subject: c.subjects.AdminRevoke(owner), idempotent: true, gone: ErrNotFound}
 	a := c.send(ctx, r, Write{}, bus.AdminRevokeRequest{Reason: reason})
-	if a.err != nil {
+	if a.err != nil || a.reply == nil {
 		return 0, a.err
 	}
 	var body bus.RevokeReply

@@ -54,15 +54,16 @@ func (c *Client) KeepAlive(ctx context.Context, secrets ...string) (expired []st
 }
 
 // RevokeSecret ends the lease of secret with all that belongs to it, and returns how many
-// registrations that were. ErrLeaseExpired if it has ended or never was.
+// registrations that were: 0 also where that is not known, because the reply was lost.
+// ErrLeaseExpired if it had ended before, or never was.
 func (c *Client) RevokeSecret(ctx context.Context, secret string) (removed int, err error) {
 	body := bus.RevokeRequest{Lease: secret}
 	if err := body.Validate(); err != nil {
 		return 0, err
 	}
-	r := &request{subject: c.subjects.LeaseRevoke(), idempotent: true}
+	r := &request{subject: c.subjects.LeaseRevoke(), idempotent: true, gone: ErrLeaseExpired}
 	a := c.send(ctx, r, Write{}, body)
-	if a.err != nil {
+	if a.err != nil || a.reply == nil {
 		return 0, a.err
 	}
 	var reply bus.RevokeReply

@@ -68,3 +68,31 @@ func TestAGrantWithoutTimeIsNone(t *testing.T) {
 	_, err := c.Grant(t.Context(), LeaseOptions{})
 	wantUnknown(t, err)
 }
+
+// Of a lease whose end was asked for twice, because a reply was lost, it is no failure that it
+// has ended; of one that somebody else has ended it is.
+func TestAnEndWhoseReplyIsLostIsNoFailure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, one := range []struct {
+			said bus.Code
+			want error
+			end  func(*Client) (int, error)
+		}{
+			{bus.CodeLeaseExpired, ErrLeaseExpired, func(c *Client) (int, error) {
+				return c.RevokeSecret(t.Context(), "0123456789012345678901")
+			}},
+			{bus.CodeNotFound, ErrNotFound, func(c *Client) (int, error) {
+				return c.AdminRevoke(t.Context(), bus.Owner("0123456789012345678901"), "")
+			}},
+		} {
+			c, _ := scripted(t, silence, failure(one.said, "1"))
+			if removed, err := one.end(c); err != nil || removed != 0 {
+				t.Errorf("after a lost reply: %d, %v", removed, err)
+			}
+			c, _ = scripted(t, unheard, failure(bus.CodeUnavailable, "1"), failure(one.said, "1"))
+			_, err := one.end(c)
+			wantErr(t, err, one.want)
+		}
+	})
+}

@@ -47,6 +47,10 @@ type request struct {
 	// sendings holds.
 	idempotent bool
 
+	// gone, if not nil, is what is answered where there is nothing left to do. After a sending
+	// whose reply was lost that is what was asked for: there is no reply then.
+	gone error
+
 	// Of a batch: how long the first sending waits, and what takes in a reply and reports
 	// whether every operation has a definite outcome. If not, the batch is sent again.
 	patience time.Duration

@@ -126,6 +126,8 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 			return a
 		case a.fate == answered && a.err == nil:
 			doubt = errUnfinished
+		case a.fate == answered && doubt != nil && r.gone != nil && errors.Is(a.err, r.gone):
+			return attempt{fate: answered}
 		case a.fate == answered && transient(a.err), a.fate == notSent, a.fate == refused:
 		case a.fate == answered && definite(a.err) && (doubt == nil || r.idempotent):
 			a.err = fmt.Errorf("%s: %w", c.what(r), a.err)

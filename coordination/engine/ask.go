@@ -90,7 +90,10 @@ func (o *Objects[T]) decided(a *ask[T], now *state[T]) (next *state[T], live boo
 	if a.over {
 		return nil, false, nil
 	}
-	next, err = o.decide(a.plan, now)
+	if next = a.draft; next == nil || a.from != now {
+		next, err = o.decide(a.plan, now)
+	}
+	a.from, a.draft = nil, nil
 	a.sent = a.sent || next != nil // from now on, for all that a knows
 	return next, true, err
 }

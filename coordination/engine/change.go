@@ -73,6 +73,7 @@ func (o *Objects[T]) do(ctx context.Context, c *change[T]) (s *state[T], wrote b
 				}
 				continue
 			}
+			p.from, p.draft = now, next
 		}
 		out := o.turn(ctx, key, p)
 		if !errors.Is(out.err, errUnsure) {
@@ -96,6 +97,9 @@ type plan[T any] struct {
 	doubt     bool               // a write may have happened
 	conflicts int
 	surveys   int
+
+	// draft is what was decided last, from from, outside of a turn; nil if nothing was.
+	from, draft *state[T]
 }
 
 // failed returns err, after which nothing has happened, unless that is not known.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -39,16 +40,17 @@ func ServerMain() bool {
 // settings are those of a server in a process of its own.
 type settings struct {
 	Name, StoreDir    string
-	Port, ClusterPort int
+	Port, ClusterPort int      // 0 is no cluster
 	Routes            []string // host and port
 	Linked            bool     // no route but these is made, and one that is silent is found out
+	SyncAlways        bool
 }
 
 func (s settings) options() server.Options {
 	o := server.Options{
 		ServerName: s.Name, JetStream: s.StoreDir != "", StoreDir: s.StoreDir, NoSigs: true, NoLog: true,
 		JetStreamMaxMemory: 1 << 30, JetStreamMaxStore: 8 << 30,
-		Host: "127.0.0.1", Port: s.Port,
+		Host: "127.0.0.1", Port: s.Port, SyncAlways: s.SyncAlways,
 	}
 	if s.ClusterPort != 0 {
 		o.Cluster = server.ClusterOpts{Name: "natstest", Host: "127.0.0.1", Port: s.ClusterPort, NoAdvertise: true}
@@ -178,6 +180,23 @@ func (p *Process) URL() string { return fmt.Sprintf("nats://127.0.0.1:%d", p.set
 
 // StoreDir returns where the process keeps its streams.
 func (p *Process) StoreDir() string { return p.settings.StoreDir }
+
+// StartSynced runs a server of its own that syncs every write before it acknowledges it.
+func StartSynced(tb testing.TB) *Process {
+	tb.Helper()
+	p := &Process{Name: "synced", settings: settings{
+		Name: "synced", StoreDir: tb.TempDir(), Port: freePorts(tb, 1)[0], SyncAlways: true,
+	}}
+	tb.Cleanup(p.Kill)
+	p.Start(tb)
+	return p
+}
+
+// Connect returns a connection to a server in a process of its own, which may be starting.
+func (p *Process) Connect(tb testing.TB, opts ...nats.Option) *nats.Conn {
+	tb.Helper()
+	return connect(tb, fmt.Sprintf("nats://127.0.0.1:%d", p.settings.Port), append([]nats.Option{nats.RetryOnFailedConnect(true)}, opts...)...)
+}
 
 // Processes are servers in processes of their own that replicate, and one in this process
 // that stores nothing, which nobody kills: whoever is connected to it stays connected.

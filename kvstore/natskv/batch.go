@@ -1,8 +1,10 @@
 package natskv
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"strconv"
 	"time"
 
@@ -50,6 +52,16 @@ func (s *Store) Batch(ctx context.Context, writes []kvstore.Write) ([]uint64, er
 // publishBatch sends messages once, as a batch with an id of its own, and returns the
 // sequence of the last.
 func (s *Store) publishBatch(ctx context.Context, messages []*nats.Msg, wait time.Duration) (uint64, error) {
+	final, err := s.stageBatch(messages)
+	if err != nil {
+		return 0, err
+	}
+	return s.publish(ctx, final, wait)
+}
+
+// stageBatch sends all messages of a batch but the last, which it returns, and before
+// which nothing of the batch happens.
+func (s *Store) stageBatch(messages []*nats.Msg) (*nats.Msg, error) {
 	id := []string{nuid.Next()}
 	final := len(messages) - 1
 	for i, m := range messages {
@@ -58,13 +70,35 @@ func (s *Store) publishBatch(ctx context.Context, messages []*nats.Msg, wait tim
 		if i == final {
 			break
 		}
-		// Nothing of a batch happens before its commit.
 		if err := s.nc.PublishMsg(m); err != nil {
-			return 0, publishError(err)
+			return nil, publishError(err)
 		}
 	}
 	messages[final].Header[headerBatchDone] = []string{"1"}
-	return s.publish(ctx, messages[final], wait)
+	return messages[final], nil
+}
+
+// publishGroup sends messages once, as a batch, and returns the sequence of the last.
+// published is called when messages are not used any more.
+func (s *Store) publishGroup(messages []*nats.Msg, published func()) (uint64, error) {
+	defer published()
+	if !s.nc.IsConnected() {
+		return 0, errNotSent // and not late, from the connection's own buffer
+	}
+	final, err := s.stageBatch(messages)
+	if err != nil {
+		return 0, err
+	}
+	last := &nats.Msg{Subject: final.Subject, Header: maps.Clone(final.Header), Data: bytes.Clone(final.Data)}
+	published()
+	return s.publish(context.Background(), last, patience) // Close ends it
+}
+
+// leaveBatch has m be sent by itself.
+func leaveBatch(m *nats.Msg) {
+	delete(m.Header, headerBatch)
+	delete(m.Header, headerBatchSeq)
+	delete(m.Header, headerBatchDone)
 }
 
 // resolveBatch looks for the first key that is not at its expected revision. Since a batch

@@ -51,6 +51,11 @@ type Config struct {
 	// Placement, unless zero, says which servers may hold the bucket.
 	Placement Placement
 
+	// Synced says that the server syncs every write before it acknowledges it. Writes that
+	// are made at once are then made as one atomic batch, which is synced once, where that
+	// was seen to be cheaper.
+	Synced bool
+
 	// Update allows an existing bucket to be changed where that is safe: Replicas,
 	// Prefix, MarkerTTL, and the flags that only permit more.
 	Update bool

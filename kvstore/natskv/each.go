@@ -40,26 +40,47 @@ func (s *Store) WriteEach(ctx context.Context, writes []kvstore.Write) []kvstore
 		}
 		named, messages, indices = append(named, w), append(messages, m), append(indices, i)
 	}
-	var landed []landing
-	if err := s.publisher.connected(ctx); err == nil && ctx.Err() == nil {
-		landed = s.publisher.requestEach(ctx, messages, eachWindow, patience)
-	}
+	first := s.sendEach(ctx, named, messages)
 	var again sync.WaitGroup
 	hands := make(chan struct{}, eachAgain)
 	for n, i := range indices {
-		first := errNotSent
-		if landed != nil {
-			if results[i].Revision, first = landed[n].revision(); first == nil {
-				continue
-			}
+		if first[n].err == nil {
+			results[i].Revision = first[n].revision
+			continue
 		}
 		hands <- struct{}{}
 		again.Go(func() {
 			defer func() { <-hands }()
-			results[i].Revision, results[i].Err = s.goOn(ctx, &named[n], messages[n], first)
+			results[i].Revision, results[i].Err = s.goOn(ctx, &named[n], messages[n], first[n].err)
 		})
 	}
 	again.Wait()
+	return results
+}
+
+// sendEach sends every message once and returns what came of it.
+func (s *Store) sendEach(ctx context.Context, writes []kvstore.Write, messages []*nats.Msg) []outcome {
+	results := make([]outcome, len(messages))
+	joined := s.group != nil && s.group.writeEach(ctx, writes, messages, results)
+	rest, indices := make([]*nats.Msg, 0, len(messages)), make([]int, 0, len(messages))
+	for i, m := range messages {
+		if joined {
+			leaveBatch(m)
+		}
+		if !joined || errors.Is(results[i].err, errAlone) {
+			results[i].err = errNotSent
+			rest, indices = append(rest, m), append(indices, i)
+		}
+	}
+	if len(rest) == 0 || s.publisher.connected(ctx) != nil || ctx.Err() != nil {
+		return results
+	}
+	if s.group != nil {
+		defer s.group.begin(len(rest))()
+	}
+	for n, l := range s.publisher.requestEach(ctx, rest, eachWindow, patience) {
+		results[indices[n]].revision, results[indices[n]].err = l.revision()
+	}
 	return results
 }
 
@@ -75,11 +96,11 @@ func (l *landing) revision() (uint64, error) {
 	return parseAck(answer.Data)
 }
 
-// goOn is Write of w, as m, whose first try has come to err.
+// goOn is Write of w, as m, whose first try has come to err, if there was one.
 func (s *Store) goOn(ctx context.Context, w *kvstore.Write, m *nats.Msg, err error) (uint64, error) {
 	_, isAPI := errors.AsType[*jetstream.APIError](err)
 	final := isAPI || errors.Is(err, kvstore.ErrTooLarge)
-	lost := !final && !errors.Is(err, errNotSent) && !errors.Is(err, kvstore.ErrClosed)
+	lost := err != nil && !final && !errors.Is(err, errNotSent) && !errors.Is(err, kvstore.ErrClosed)
 	send := func(wait time.Duration) (uint64, error) {
 		if final {
 			final = false

@@ -30,6 +30,9 @@ func Open(ctx context.Context, nc *nats.Conn, config Config, opts ...Option) (*S
 	for _, o := range opts {
 		o.apply(&s.options)
 	}
+	if config.Synced {
+		s.group = newGrouper(s.done, s.publishGroup)
+	}
 	var err error
 	if s.js, err = interfaceOf(nc, config.Domain); err != nil {
 		return nil, fmt.Errorf("natskv: %w", err)

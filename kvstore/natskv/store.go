@@ -28,6 +28,7 @@ type Store struct {
 	js        jetstream.JetStream
 	publisher *publisher
 	asker     *asker
+	group     *grouper                           // nil where writes are not grouped
 	life      atomic.Pointer[kvstore.Generation] // what the feed follows; another pointer for another life
 	probed    atomic.Pointer[probed]             // one of the newest barriers of ours
 
@@ -164,6 +165,9 @@ func (s *Store) Close() error {
 	s.closing.Do(func() {
 		close(s.done)
 		s.publisher.close()
+		if s.group != nil {
+			s.group.close()
+		}
 		s.asker.close()
 		s.mu.Lock()
 		defer s.mu.Unlock()

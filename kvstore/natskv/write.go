@@ -29,13 +29,19 @@ func (s *Store) Write(ctx context.Context, w kvstore.Write) (uint64, error) {
 	}
 	ctx, cancel := s.bounded(ctx)
 	defer cancel()
-	revision, err := s.deliver(ctx, w.Key, false,
-		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
-		func(lost bool) (uint64, error) { return s.resolve(ctx, &w, lost) })
-	if err != nil {
-		return 0, fmt.Errorf("write %s: %w", w.Key, err)
+	if s.group == nil {
+		return s.goOn(ctx, &w, m, nil)
 	}
-	return revision, nil
+	revision, err := s.group.write(ctx, w.Key, m)
+	if err == nil {
+		return revision, nil
+	}
+	leaveBatch(m)
+	if errors.Is(err, errAlone) {
+		defer s.group.begin(1)()
+		err = nil
+	}
+	return s.goOn(ctx, &w, m, err)
 }
 
 // prepare checks w, gives it an operation if it has none, and returns it as a message.

@@ -39,7 +39,8 @@ type Server struct {
 	// StoreDir is where the node keeps what it remembers, and the embedded NATS server its
 	// streams.
 	StoreDir string `koanf:"store_dir"`
-	// Sync is SyncAlways or SyncInterval, of the embedded NATS server.
+	// Sync is SyncAlways or SyncInterval: what the embedded NATS server does, or what is
+	// known of the one at URL.
 	Sync string `koanf:"sync"`
 	// TrustedClients lifts the embedded NATS server's permissions.
 	TrustedClients bool `koanf:"trusted_clients"`
@@ -156,7 +157,7 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.String("listen", d.Listen, "`HOST:PORT` where the embedded NATS listens; port 0 picks one")
 	fs.String("advertise", "", "`HOST:PORT` under which clients reach --listen, if that differs")
 	fs.String("store-dir", d.StoreDir, "`DIR` for this node's memory and the embedded NATS's streams")
-	fs.String("sync", d.Sync, "when the embedded NATS syncs to disk: always|interval (2 minutes)")
+	fs.String("sync", d.Sync, "when NATS syncs to disk: always|interval (2 minutes); of --nats-url, what it is set to")
 	fs.Bool("trusted-clients", false, "for development: every client of the embedded NATS may do everything")
 	clusterFlags(fs)
 	fs.String("nats-url", "", "`URL,…` of the servers of a NATS to use instead of the embedded one")

@@ -37,6 +37,7 @@ func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects,
 	settings := natskv.DefaultConfig()
 	settings.Bucket, settings.Prefix, settings.Node = s.Bucket(), s.Prefix(), node
 	settings.Replicas, settings.Scale, settings.Domain, settings.Placement.Tags = c.Replicas, true, c.Domain, c.Tags
+	settings.Synced = c.Sync == config.SyncAlways
 	store, err := natskv.Open(ctx, link.Writing, settings, natskv.WithLogger(log))
 	if err != nil {
 		return opened{}, err

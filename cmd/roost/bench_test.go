@@ -158,3 +158,28 @@ func TestBenchRefusesAWrongSetting(t *testing.T) {
 		}
 	}
 }
+
+func TestBenchOfThreeNodesKillsThemAndMeasuresOn(t *testing.T) {
+	t.Parallel()
+	if testing.Short() { // an election of NATS takes up to eight seconds
+		t.Log("-short: P16 only")
+	}
+	args := append(slices.Clone(short), "--json", "--nodes", "3", "--rounds", "1")
+	want := map[string]int{"P15": 3, "P16": 3, "P16b": 5}
+	if testing.Short() {
+		args, want = append(args, "--only", "P16"), map[string]int{"P16": 3}
+	}
+	var report bench.Report
+	if err := json.Unmarshal([]byte(benched(t, args...)), &report); err != nil {
+		t.Fatal(err)
+	}
+	for _, cell := range report.Cells {
+		if got := len(cell.Cases) + len(cell.Figures); got != want[cell.ID] || cell.Problem != "" {
+			t.Errorf("%s has %d cases and figures, and the problem %q; want %d", cell.ID, got, cell.Problem, want[cell.ID])
+		}
+		delete(want, cell.ID)
+	}
+	if len(want) > 0 || report.Nodes != 3 {
+		t.Errorf("nothing was measured of %v, at %d nodes", want, report.Nodes)
+	}
+}

@@ -16,6 +16,8 @@ type Cell struct {
 	JetStream bool
 	// Serve are more arguments of a registry that is started for the cell.
 	Serve []string
+	// Nodes is how many nodes it is about; 0 stands for one.
+	Nodes int
 	// Own says that the cell needs a registry that it may start, stop and set up itself.
 	Own bool
 	// Proc says that it needs to know what processes use.
@@ -63,6 +65,7 @@ func cells() []Cell {
 	return []Cell{
 		lookupCell(), listCell(), registerCell(), bulkCell(), syncedCell(), copyCell(), readAllCell(), eventCell(),
 		keepaliveCell(), crowdedCell(), memoryCell(), restartCell(), uncontendedCell(), queuedCell(), contendedCell(), killedCell(), silentCell(), wholeCell(),
+		nodeKilledCell(), replicatedCell(), leaderKilledCell(),
 	}
 }
 

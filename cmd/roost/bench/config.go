@@ -20,6 +20,7 @@ type Config struct {
 	Connections   int  // that the load comes over at most
 	Registrations int  // that are there before reads are measured
 	Copied        int  // registrations of which copies are made
+	Nodes         int  // of the registry that is started, 1 or 3
 	Scale         int  // registrations that memory and restarts are measured with, at most
 	Curves        bool // measure how costs grow up to Scale registrations, too
 	present       int  // registrations that are there before others are made
@@ -58,7 +59,7 @@ type Program struct {
 // DefaultConfig returns what the command line begins with.
 func DefaultConfig() Config {
 	return Config{
-		Duration: time.Second, Rounds: 5, Connections: 1, Registrations: 10_000, Copied: 100_000, Scale: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000, Waiters: 1000,
+		Duration: time.Second, Rounds: 5, Nodes: 1, Connections: 1, Registrations: 10_000, Copied: 100_000, Scale: 100_000, Subscribers: 1000, BatchSize: 250, Leases: 100_000, Beating: 1000, Waiters: 1000,
 		Prefix: bus.DefaultPrefix, Timeout: 10 * time.Second,
 	}
 }
@@ -86,6 +87,8 @@ func (c *Config) unfit(cell *Cell) error {
 	switch {
 	case cell.Own && c.Server != "":
 		return fmt.Errorf("only: %s needs a registry of its own, without --server", cell.ID)
+	case max(cell.Nodes, 1) != max(c.Nodes, 1):
+		return fmt.Errorf("only: %s needs %d nodes (--nodes %d)", cell.ID, max(cell.Nodes, 1), max(cell.Nodes, 1))
 	case cell.Proc && !processesAreSeen():
 		return fmt.Errorf("only: %s needs /proc to say what processes use", cell.ID)
 	}
@@ -109,6 +112,12 @@ func (c *Config) Validate() error {
 	}
 	if c.Rounds < 1 {
 		wrong("rounds %d: must be at least 1", c.Rounds)
+	}
+	if c.Nodes != 1 && c.Nodes != 3 {
+		wrong("nodes %d: must be 1 or 3", c.Nodes)
+	}
+	if c.Nodes != 1 && c.Server != "" {
+		wrong("nodes %d: are started, and cannot be given with a server", c.Nodes)
 	}
 	if c.Connections < 1 {
 		wrong("connections %d: must be at least 1", c.Connections)

@@ -60,6 +60,12 @@ func (w *World) cpu() (times [processes]time.Duration) {
 			times[p], _ = cpuTime(pid)
 		}
 	}
+	if w.fleet != nil {
+		for _, m := range w.fleet.nodes[1:] {
+			more, _ := cpuTime(m.cmd.Process.Pid)
+			times[serverProcess] += more
+		}
+	}
 	return times
 }
 

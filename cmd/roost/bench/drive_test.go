@@ -109,7 +109,7 @@ func TestEverySettingThatIsWrongIsReported(t *testing.T) {
 		t.Fatal("nothing is wrong with nothing")
 	}
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok || len(joined.Unwrap()) != 14 {
-		t.Errorf("Validate = %v; want fourteen problems", err)
+	if !ok || len(joined.Unwrap()) != 15 {
+		t.Errorf("Validate = %v; want fifteen problems", err)
 	}
 }

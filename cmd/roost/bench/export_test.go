@@ -115,3 +115,27 @@ func Judged(f Figure) Figure {
 	f.judge()
 	return f
 }
+
+// Streak is one request after the other.
+type Streak = streak
+
+// Keep, Await, Failures and P99 are what it does and tells.
+func (s *streak) Keep(ctx context.Context, request func(context.Context) error) { s.keep(ctx, request) }
+
+func (s *streak) Await(ctx context.Context, at time.Time) (time.Duration, error) {
+	return s.await(ctx, at)
+}
+func (s *streak) Failures() (int, error)                  { return s.failures() }
+func (s *streak) P99(from, until time.Time) time.Duration { return s.p99(from, until) }
+
+// Note notes a problem of a group of which some cells were measured.
+func (r *Report) Note(group, measured []string, err error) {
+	for _, id := range measured {
+		r.Cells = append(r.Cells, CellReport{ID: id})
+	}
+	var cells []Cell
+	for _, id := range group {
+		cells = append(cells, Cell{ID: id})
+	}
+	r.problem(cells, err)
+}

@@ -52,6 +52,9 @@ func (l Limit) String() string {
 
 // printFigures writes a table.
 func (c *CellReport) printFigures(b *strings.Builder) {
+	if len(c.Figures) == 0 {
+		return
+	}
 	t := tabwriter.NewWriter(b, 0, 0, 2, ' ', tabwriter.AlignRight)
 	row(t, "", "", "roost", "bare", "ratio", "budget", "")
 	for _, f := range c.Figures {

@@ -26,7 +26,7 @@ func newReport(c *Config) *Report {
 		Settings: Settings{
 			Server: server, Prefix: c.Prefix, DurationMs: c.Duration.Milliseconds(), Rounds: c.Rounds,
 			Connections: c.Connections, Registrations: c.Registrations,
-			Copied: c.Copied, Scale: c.Scale, Curves: c.Curves, Subscribers: c.Subscribers, BatchSize: c.BatchSize,
+			Copied: c.Copied, Scale: c.Scale, Curves: c.Curves, Nodes: c.Nodes, Subscribers: c.Subscribers, BatchSize: c.BatchSize,
 			Leases: c.Leases, Beating: c.Beating, Waiters: c.Waiters,
 		},
 	}

@@ -51,6 +51,11 @@ func (r *Report) markdown(w io.Writer, picture string) {
 			say("| %s | %s | %s | %s | %s |\n", r.Cells[i].ID, joined(": ", u.Where, u.What), u.Measured, u.Limit, met)
 		}
 	}
+	for _, c := range r.Cells {
+		if c.Problem != "" {
+			say("\n%s was not measured, or not to its end: %s\n", c.ID, c.Problem)
+		}
+	}
 	say("\n### Rates, latencies and CPU time\n\nCPU time is that of all processes for one unit, in µs; *server* is the registry's, NATS included.\n\n" +
 		"| id | where | unit | Roost /s | bare /s | p50 µs | bare | p99 µs | bare | CPU | server | bare | failed |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
 	for _, c := range r.Cells {

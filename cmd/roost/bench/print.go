@@ -36,7 +36,10 @@ func (r *Report) Print(w io.Writer) error {
 // print writes two tables: what was measured, and what it cost.
 func (c *CellReport) print(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%s  %s\n    against %s\n\n", c.ID, c.About, c.Baseline)
-	if len(c.Figures) > 0 {
+	if c.Problem != "" {
+		fmt.Fprintf(b, "    not measured, or not to its end: %s\n\n", c.Problem)
+	}
+	if len(c.Cases) == 0 {
 		c.printFigures(b)
 		return
 	}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -29,6 +30,7 @@ type Settings struct {
 	Copied        int    `json:"copied"`
 	Scale         int    `json:"scale"`
 	Curves        bool   `json:"curves"`
+	Nodes         int    `json:"nodes"`
 	Subscribers   int    `json:"subscribers"`
 	Leases        int    `json:"leases"`
 	Beating       int    `json:"lease_connections"`
@@ -44,6 +46,8 @@ type CellReport struct {
 	Unit     string       `json:"unit"`
 	Cases    []CaseReport `json:"cases,omitempty"`
 	Figures  []Figure     `json:"figures,omitempty"`
+	// Problem is what kept it from being measured, or the registry from being cleared up.
+	Problem string `json:"problem,omitempty"`
 }
 
 // CaseReport is what a case came to. Ratios are medians of those of each round.
@@ -91,9 +95,32 @@ func (r *Report) Errors() (n int64) {
 	return n
 }
 
+// problem notes why a group of cells could not be measured, or not be ended. Each of the
+// group has its place in the report afterwards.
+func (r *Report) problem(group []Cell, err error) {
+	if err == nil {
+		return
+	}
+	missing := group[:0:0]
+	for _, cell := range group {
+		if !slices.ContainsFunc(r.Cells, func(c CellReport) bool { return c.ID == cell.ID }) {
+			missing = append(missing, cell)
+		}
+	}
+	for _, cell := range missing {
+		r.Cells = append(r.Cells, CellReport{ID: cell.ID, About: cell.About, Baseline: cell.Baseline, Unit: cell.Unit, Problem: err.Error()})
+	}
+	if last := len(r.Cells) - 1; len(missing) == 0 {
+		r.Cells[last].Problem = err.Error()
+	}
+}
+
 // Failure is an error that names the first failure, nil if there was none.
 func (r *Report) Failure() error {
 	for _, c := range r.Cells {
+		if c.Problem != "" {
+			return fmt.Errorf("%s: %s", c.ID, c.Problem)
+		}
 		for _, k := range c.Cases {
 			for who, side := range map[string]*SideReport{"roost": &k.Roost, "bare": &k.Bare} {
 				if side.Failed > 0 {

@@ -22,6 +22,7 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	for _, cell := range cells() {
 		switch {
 		case !c.wants(&cell):
+		case len(c.Only) == 0 && max(cell.Nodes, 1) != c.Nodes: // it is another run's
 		case c.unfit(&cell) != nil:
 			report.Skipped = append(report.Skipped, cell.ID)
 		default:
@@ -29,16 +30,22 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		}
 	}
 	for _, group := range neighbours(chosen) {
-		if err := runGroup(ctx, &c, group, report); err != nil {
-			return nil, err
+		err := runGroup(ctx, &c, group, report)
+		if ctx.Err() != nil {
+			return nil, errors.Join(err, context.Cause(ctx))
 		}
+		report.problem(group, err)
 	}
 	for i, cell := range chosen {
 		if cell.Curved == nil || !c.Curves {
 			continue
 		}
-		if err := runCurve(ctx, &c, cell, &report.Cells[i]); err != nil {
-			return nil, err
+		err := runCurve(ctx, &c, cell, &report.Cells[i])
+		if ctx.Err() != nil {
+			return nil, errors.Join(err, context.Cause(ctx))
+		}
+		if err != nil {
+			report.Cells[i].Problem = joined("; ", report.Cells[i].Problem, err.Error())
 		}
 	}
 	return report, nil

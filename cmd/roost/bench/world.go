@@ -30,6 +30,7 @@ type World struct {
 	dir       string   // of the registry that was started
 	more      []string // its arguments, besides
 	started   *process
+	fleet     *fleet // nil of one node
 	responder *process
 	checks    []func(context.Context) error // of the present cell
 	releases  []func() error                // of the present cell
@@ -49,7 +50,14 @@ func open(ctx context.Context, c *Config, serve []string) (w *World, err error) 
 	if w.subjects, err = bus.NewSubjects(c.Prefix); err != nil {
 		return w, err
 	}
-	if w.url = c.Server; w.url == "" {
+	switch w.url = c.Server; {
+	case c.Nodes > 1:
+		if w.fleet, err = w.newFleet(ctx, c.Nodes, serve); err != nil {
+			return w, err
+		}
+		w.url = w.fleet.nodes[0].url
+		w.pids[serverProcess] = w.fleet.nodes[0].cmd.Process.Pid
+	case w.url == "":
 		if w.url, err = w.serve(ctx, serve); err != nil {
 			return w, err
 		}
@@ -142,7 +150,7 @@ const cleanTimeout = 2 * time.Minute
 // run has left behind.
 func (w *World) close(ctx context.Context) error {
 	var problems []error
-	if w.started == nil && len(w.clients) > 0 {
+	if w.started == nil && w.fleet == nil && len(w.clients) > 0 {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanTimeout)
 		defer cancel()
 		for _, f := range w.cleanups {
@@ -156,6 +164,9 @@ func (w *World) close(ctx context.Context) error {
 		if p != nil {
 			problems = append(problems, p.stop())
 		}
+	}
+	if w.fleet != nil {
+		problems = append(problems, w.fleet.stop())
 	}
 	if w.dir != "" {
 		problems = append(problems, os.RemoveAll(w.dir))

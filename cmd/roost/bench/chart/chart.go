@@ -7,8 +7,10 @@ import (
 	"io"
 	"strings"
 
+	"github.com/golang/freetype/truetype"
 	gochart "github.com/wcharczuk/go-chart/v2"
 	"github.com/wcharczuk/go-chart/v2/drawing"
+	"github.com/wcharczuk/go-chart/v2/roboto"
 
 	"github.com/roostbus/roost/cmd/roost/bench"
 )
@@ -94,7 +96,7 @@ func canvas(width, height int) (gochart.Renderer, error) {
 	if err != nil {
 		return nil, err
 	}
-	font, err := gochart.GetDefaultFont()
+	font, err := truetype.Parse(roboto.Roboto) // the default one, which is kept without a lock
 	if err != nil {
 		return nil, err
 	}

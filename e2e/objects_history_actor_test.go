@@ -28,6 +28,7 @@ type actorSettings struct {
 	First, Clients int // their numbers
 	Seed           uint64
 	TTL            time.Duration
+	Plain          bool  // nobody transfers, and all have the same priority
 	Began          int64 // when the history did, by the clock on the wall, which all have in common
 
 	// Fenced, if not "", is where the one client writes that holds what Fenced names: see
@@ -67,6 +68,8 @@ type actor struct {
 	has   map[string]string // of what it has or may have: the holder, by the object
 	named int
 	known map[string]history.Answer // of registrations
+
+	standing map[string][]string // in an election, when it was last looked at
 }
 
 // actorsMain is some clients until in ends.
@@ -109,7 +112,7 @@ func actorsMain(settings string, in io.Reader, out io.Writer) error {
 		}
 		a := &actor{
 			settings: &s, number: s.First + n, c: c, nc: nc, subjects: subjects, say: say,
-			known: map[string]history.Answer{}, random: rand.New(rand.NewPCG(s.Seed, uint64(s.First+n))),
+			known: map[string]history.Answer{}, standing: map[string][]string{}, random: rand.New(rand.NewPCG(s.Seed, uint64(s.First+n))),
 		}
 		tasks.Go(func() { a.work(ctx) })
 	}
@@ -162,14 +165,18 @@ func (a *actor) choose(object string) history.Deed {
 	switch {
 	case kind == "counter":
 		return history.Deed{Verb: history.Add, Object: object, Delta: a.random.Int64N(2000) - 500}
-	case kind == "election" && has:
-		d.Verb = history.Resign
-		if a.random.IntN(3) == 0 {
-			d.Verb = history.Campaign // is it its turn now?
-		}
-		return d
 	case kind == "election":
-		d.Verb = history.Campaign
+		d.Verb = history.Campaign // or: is it its turn now?
+		var others []string
+		if !a.settings.Plain {
+			d.Priority, others = a.number%3, a.standing[object]
+		}
+		switch one := a.random.IntN(4); {
+		case has && one < 2:
+			d.Verb = history.Resign
+		case has && one == 2 && len(others) > 0:
+			d.Verb, d.To = history.Transfer, others[a.random.IntN(len(others))]
+		}
 		return d
 	case has:
 		d.Verb, d.Holder = history.Release, holder
@@ -203,6 +210,8 @@ func (a *actor) do(ctx context.Context, d history.Deed) history.Finding {
 	n.Event.Return, n.Over = a.settings.now(), true
 	a.say(n)
 	switch f := n.Event.Finding; {
+	case d.Verb == history.Read && f.Fate == history.Done:
+		a.standing[d.Object] = f.Candidates
 	case n.Code == bus.CodeLeaseExpired:
 		_ = a.lease.Revoke(ctx) // it has ended
 		a.lease = nil

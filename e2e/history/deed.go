@@ -18,6 +18,7 @@ const (
 	Campaign                 // be a candidate, or lead
 	Lead                     // be told to lead; see [Won]
 	Resign                   // be none any more
+	Transfer                 // have another candidate lead, and be one
 	Add                      // to a counter
 	Read                     // linearizably
 	End                      // of the lease of an owner: see [Ending]
@@ -26,7 +27,7 @@ const (
 )
 
 func (v Verb) String() string {
-	return [...]string{"?", "acquire", "release", "campaign", "lead", "resign", "add", "read", "lease end", "end"}[v]
+	return [...]string{"?", "acquire", "release", "campaign", "lead", "resign", "transfer", "add", "read", "lease end", "end"}[v]
 }
 
 // Exclusive is how many permits a lock has: all of them are one exclusive holder's.
@@ -41,6 +42,9 @@ type Deed struct {
 	Has    int    // permits
 	Limit  int    // of all permits
 	Delta  int64
+
+	Priority int    // of a campaign, the same in all of an owner's
+	To       string // of a transfer
 }
 
 func (d Deed) String() string {
@@ -54,6 +58,10 @@ func (d Deed) String() string {
 	switch d.Verb {
 	case Acquire:
 		text += fmt.Sprintf(" %d of %d", d.Has, d.Limit)
+	case Campaign:
+		text += fmt.Sprintf(" with priority %d", d.Priority)
+	case Transfer:
+		text += fmt.Sprintf(" to %.6s", d.To)
 	case Add:
 		text += fmt.Sprintf(" %d", d.Delta)
 	}

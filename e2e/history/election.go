@@ -49,10 +49,16 @@ func (s elections) step(d Deed, f Finding) (elections, bool) {
 	return after, len(after.all) > 0
 }
 
-// election is the state of one. Nobody transfers, and all have the same priority.
+// stander is who leads or would lead; "" stands for nobody.
+type stander struct {
+	owner    string
+	priority int
+}
+
+// election is the state of one.
 type election struct {
-	leader     string
-	candidates []string // in the order of their coming
+	leader     stander
+	candidates []stander // the highest priority first, then in the order of their coming
 	term       uint64
 	token      string // of the term; "" while nobody has been told
 	newest     string // token that is known to be given
@@ -61,7 +67,19 @@ type election struct {
 }
 
 func (e *election) String() string {
-	return fmt.Sprintf("%v", Finding{Fate: Done, Token: e.newest, Term: e.term, Leader: e.leader, Candidates: e.candidates})
+	return fmt.Sprintf("%v", Finding{Fate: Done, Token: e.newest, Term: e.term, Leader: e.leader.owner, Candidates: e.owners()})
+}
+
+// owners returns the candidates'.
+func (e *election) owners() (owners []string) {
+	for _, c := range e.candidates {
+		owners = append(owners, c.owner)
+	}
+	return owners
+}
+
+func (e *election) candidate(owner string) int {
+	return slices.IndexFunc(e.candidates, func(c stander) bool { return c.owner == owner })
 }
 
 func (e *election) equalTo(other election) bool {
@@ -71,7 +89,7 @@ func (e *election) equalTo(other election) bool {
 
 // step reports whether an election in state e can answer d so, and its state then.
 func (e election) step(d Deed, f Finding) (election, bool) {
-	in := e.leader == d.Owner || slices.Contains(e.candidates, d.Owner)
+	in := e.leader.owner == d.Owner || e.candidate(d.Owner) >= 0
 	switch {
 	case d.Verb == ceases:
 		e.over = true
@@ -86,18 +104,20 @@ func (e election) step(d Deed, f Finding) (election, bool) {
 			return e, false
 		}
 		if e = e.elect(); !in {
-			e.candidates = append(slices.Clone(e.candidates), d.Owner)
+			e = e.come(stander{d.Owner, d.Priority})
 		}
 		return e.elect(), true
 	case d.Verb == Resign:
 		return e.without(d.Owner).elect(), in || f.Fate == Done
+	case d.Verb == Transfer:
+		return e.transfer(d)
 	case d.Verb == Lead:
-		if e.leader != d.Owner {
+		if e.leader.owner != d.Owner {
 			return e, false
 		}
 		return e.told(f)
 	}
-	if e.leader != f.Leader || !slices.Equal(e.candidates, f.Candidates) {
+	if e.leader.owner != f.Leader || !slices.Equal(e.owners(), f.Candidates) {
 		return e, false
 	}
 	return e.told(f)
@@ -118,16 +138,38 @@ func (e election) told(f Finding) (election, bool) {
 }
 
 func (e election) without(owner string) election {
-	if e.leader == owner {
-		e.leader = ""
+	if e.leader.owner == owner {
+		e.leader = stander{}
 	}
-	e.candidates = slices.DeleteFunc(slices.Clone(e.candidates), func(c string) bool { return c == owner })
+	e.candidates = slices.DeleteFunc(slices.Clone(e.candidates), func(c stander) bool { return c.owner == owner })
 	return e
+}
+
+// come adds the newest candidate.
+func (e election) come(c stander) election {
+	at := slices.IndexFunc(e.candidates, func(other stander) bool { return other.priority < c.priority })
+	if at < 0 {
+		at = len(e.candidates)
+	}
+	e.candidates = slices.Insert(slices.Clone(e.candidates), at, c)
+	return e
+}
+
+// transfer has a candidate lead instead of who asks for it.
+func (e election) transfer(d Deed) (election, bool) {
+	at := e.candidate(d.To)
+	if e.leader.owner != d.Owner || at < 0 {
+		return e, false
+	}
+	former := e.leader
+	e.leader, e.term, e.token = e.candidates[at], e.term+1, ""
+	e.candidates = slices.Delete(slices.Clone(e.candidates), at, at+1)
+	return e.come(former), true
 }
 
 // elect has the first candidate lead where nobody does.
 func (e election) elect() election {
-	if e.leader == "" && len(e.candidates) > 0 {
+	if e.leader.owner == "" && len(e.candidates) > 0 {
 		e.leader, e.candidates = e.candidates[0], e.candidates[1:]
 		e.term, e.token = e.term+1, ""
 	}

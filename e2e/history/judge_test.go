@@ -56,6 +56,14 @@ func (s *tale) campaign(owner string, f history.Finding) *tale {
 	return s.add(history.Deed{Verb: history.Campaign, Owner: owner}, f)
 }
 
+func (s *tale) preferred(owner string, priority int) *tale {
+	return s.add(history.Deed{Verb: history.Campaign, Owner: owner, Priority: priority}, done)
+}
+
+func (s *tale) transfer(owner, to string, f history.Finding) *tale {
+	return s.add(history.Deed{Verb: history.Transfer, Owner: owner, To: to}, f)
+}
+
 func (s *tale) leads(owner string, term uint64, token string) *tale {
 	return s.add(history.Deed{Verb: history.Lead, Owner: owner}, history.Finding{Term: term, Token: token})
 }
@@ -119,6 +127,12 @@ func TestHistoriesThatOneObjectExplainsAreLinearizable(t *testing.T) {
 		"leaders follow in the order of coming": election().shows("", 0, "").campaign("a", done).leads("a", 1, "1").campaign("b", done).
 			campaign("c", done).shows("a", 1, "1", "b", "c").resign("a", done).shows("b", 2, "2", "c").leads("b", 2, "2").
 			resign("c", done).resign("b", done).shows("", 2, "2"),
+		"the preferred go first, and push nobody out": election().preferred("a", 0).preferred("b", 0).preferred("c", 1).
+			shows("a", 1, "1", "c", "b").resign("a", done).shows("c", 2, "2", "b"),
+		"a leader hands over and is the last": election().campaign("a", done).campaign("b", done).campaign("c", done).
+			transfer("a", "c", done).shows("c", 2, "2", "b", "a").leads("c", 2, "2"),
+		"a transfer that happens late": election().campaign("a", done).campaign("b", done).transfer("a", "b", unsure).
+			shows("a", 1, "1", "b").shows("b", 2, "2", "a"),
 		"a leader's lease ends": election().campaign("a", done).leads("a", 1, "1").campaign("b", done).ends("a").
 			shows("a", 1, "1", "b").shows("", 1, "1", "b").shows("b", 2, "2"),
 		"two leases end, and nobody saw the second leader": election().campaign("a", done).campaign("b", done).campaign("c", done).
@@ -170,6 +184,11 @@ func TestHistoriesThatNoObjectExplainsAreFound(t *testing.T) {
 		"a term that is left out":          election().campaign("a", done).leads("a", 1, "1").campaign("b", done).resign("a", done).shows("b", 3, "2"),
 		"a term that goes back":            election().campaign("a", done).leads("a", 1, "1").resign("a", done).campaign("b", done).leads("b", 1, "2"),
 		"a token of a leader that is old":  election().campaign("a", done).leads("a", 1, "2").resign("a", done).campaign("b", done).leads("b", 2, "1"),
+		"a preferred one who waits":        election().preferred("a", 0).preferred("b", 0).preferred("c", 1).shows("a", 1, "1", "b", "c"),
+		"a preferred one who pushes":       election().preferred("a", 0).preferred("c", 1).shows("c", 2, "2", "a"),
+		"a transfer to nobody":             election().campaign("a", done).transfer("a", "b", done),
+		"a lost transfer":                  election().campaign("a", done).campaign("b", done).transfer("a", "b", done).shows("a", 1, "1", "b"),
+		"a transfer within a term":         election().campaign("a", done).campaign("b", done).leads("a", 1, "1").transfer("a", "b", done).leads("b", 1, "2"),
 		"a lost candidate":                 election().campaign("a", done).campaign("b", done).resign("a", done).shows("", 1, "1"),
 		"a candidate who jumps the queue":  election().campaign("a", done).campaign("b", done).campaign("c", done).resign("a", done).shows("c", 2, "2", "b"),
 		"a leader whose lease is sound":    election().campaign("a", done).campaign("b", done).shows("b", 2, "2").ends("a"),

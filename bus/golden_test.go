@@ -154,12 +154,21 @@ func messages(t *testing.T) map[string]any {
 			Node: "roost-1", Version: "0.1.0", Backend: "hybrid", State: "stale", Registrations: 120, Services: 9,
 			Revision: 42, Epoch: 1, AgeMs: 3100,
 			Leases: 40, Suspects: ptr(1), Held: ptr(0), ConnectionEvents: ptr(true),
-			Keeper:     &bus.Keeper{Node: "roost-2", Term: 7},
+			Keeper: &bus.Keeper{Node: "roost-2", Term: 7},
+			Cluster: &bus.Cluster{
+				Name: "roost", Server: "roost-1", Embedded: true, Replicas: 3,
+				Streams: []bus.Stream{{
+					Name: "KV_roost_v1", Replicas: 3, Leader: "roost-2",
+					Others: []bus.Peer{{Name: "roost-1", Current: true}, {Name: "roost-3", Offline: true, Lag: 17}},
+				}},
+				Peers: []bus.Peer{{Name: "roost-1", Current: true}, {Name: "roost-2", Current: true}, {Name: "roost-3", Offline: true}},
+			},
 			Requests:   bus.RequestStats{InFlight: 3, Limit: 1024, Waiting: 12, WaitingLimit: 10_000, Answered: 1200, Failed: 7},
 			Operations: []bus.Operation{{Name: "lookup", Count: 1000, Refused: 12, P50Us: 3, P99Us: 41, MaxUs: 870}},
 			Tasks:      []bus.Task{{Name: "feed", State: "running", Restarts: 1, Error: "nats: connection closed"}},
 		},
 	}
+	all["request_admin_cluster_remove"], all["reply_admin_cluster_remove"] = bus.RemoveNodeRequest{Node: "roost-3"}, bus.RemoveNodeReply{Removed: true}
 	maps.Copy(all, objectMessages())
 	maps.Copy(all, markMessages())
 	return all

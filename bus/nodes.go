@@ -1,7 +1,9 @@
 package bus
 
-// HealthOfAll returns the subject of the health request that every node answers.
-func (s Subjects) HealthOfAll() string { return s.Health() + ".all" }
+// HealthOfAll returns the subject of the health request that every node answers. It is not
+// beside the other one, since nodes may be allowed to hear requests of the registry in the
+// queue group alone.
+func (s Subjects) HealthOfAll() string { return s.prefix + ".admin.health" }
 
 // RemoveNode returns the subject of an operator's request to forget a node of a cluster.
 func (s Subjects) RemoveNode() string { return s.prefix + ".admin.cluster.remove" }

@@ -13,10 +13,10 @@ import (
 
 // The times that calls take at most unless an option says otherwise.
 const (
-	DefaultReadTimeout = 5 * time.Second
-
-	// DefaultWriteTimeout is long enough for a change of the stream's leader to pass
-	// unnoticed.
+	// DefaultReadTimeout and DefaultWriteTimeout are long enough for a change of the
+	// stream's leader to pass unnoticed. Reads wait for one too, if they must show what the
+	// client has just written, or are linearizable.
+	DefaultReadTimeout  = 15 * time.Second
 	DefaultWriteTimeout = 15 * time.Second
 )
 

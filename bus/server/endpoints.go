@@ -93,7 +93,7 @@ func (s *Server) newEndpoints() []*endpoint {
 			about: "how this node is", request: "{}", reply: `{"status": "healthy", "backend", "registrations", …}`,
 		},
 		{
-			name: "health-all", subject: s.subjects.HealthOfAll(), handle: s.health, reads: true, health: true, all: true,
+			name: "admin-health", subject: s.subjects.HealthOfAll(), handle: s.health, reads: true, health: true, all: true,
 			about: "how every node is; each answers", request: "{}", reply: `as health`,
 		},
 		{

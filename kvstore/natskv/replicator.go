@@ -178,6 +178,15 @@ func replicasOf(info *jetstream.StreamInfo) Replicas {
 	return s
 }
 
+// Under load a replica is rarely current at any one instant.
+const (
+	lateBy  = 100
+	lateFor = 2 * time.Second
+)
+
+// late reports whether a replica is further behind than one that keeps up.
+func (r *Replica) late() bool { return !r.Current && (r.Lag > lateBy || r.Heard > lateFor) }
+
 // Problem says what is wrong with s if wanted replicas are wanted; "" if nothing is.
 func (s *Replicas) Problem(wanted int) string {
 	if s.Cluster == "" {
@@ -194,7 +203,7 @@ func (s *Replicas) Problem(wanted int) string {
 		switch {
 		case o.Offline:
 			away++
-		case !o.Current:
+		case o.late():
 			late++
 		}
 	}

@@ -163,7 +163,7 @@ func TestARollingRestartUnderLoadFailsNoCall(t *testing.T) {
 	f := newFleet(t, 3)
 	f.start(t)
 	l := startLoad(t, f.url(), 8, "")
-	f.replaceAll(t, func(m *member) { m.args = []string{"--sync", "always"} })
+	f.replaceAll(t, func(m *member) { m.args = []string{"--lease-hold-minimum", "11"} })
 	l.end(t, 500)
 	for _, m := range f.nodes {
 		if got := must(t, f.url(), "count", "load"); got == "0\n" {

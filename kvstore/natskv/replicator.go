@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -198,20 +199,22 @@ func (s *Replicas) Problem(wanted int) string {
 	if s.Count < wanted {
 		return fmt.Sprintf("%s is kept by %d of %d servers that are wanted: the loss of one can lose it", s.Stream, s.Count, wanted)
 	}
-	var away, late int
+	var away, late []string
 	for _, o := range s.Others {
 		switch {
 		case o.Offline:
-			away++
+			away = append(away, o.Server)
 		case o.late():
-			late++
+			late = append(late, fmt.Sprintf("%s (%d messages behind)", o.Server, o.Lag))
 		}
 	}
-	switch {
-	case away > 0:
-		return fmt.Sprintf("%d of %d servers that keep %s are away", away, s.Count, s.Stream)
-	case late > 0 || len(s.Others) < s.Count-1:
-		return fmt.Sprintf("%d of %d servers that keep %s are yet to have all of it", max(late, s.Count-1-len(s.Others)), s.Count, s.Stream)
+	switch missing := s.Count - 1 - len(s.Others); {
+	case len(away) > 0:
+		return fmt.Sprintf("of %d servers that keep %s these are away: %s", s.Count, s.Stream, strings.Join(away, ", "))
+	case len(late) > 0:
+		return fmt.Sprintf("of %d servers that keep %s these are yet to have all of it: %s", s.Count, s.Stream, strings.Join(late, ", "))
+	case missing > 0:
+		return fmt.Sprintf("%d of %d servers that are to keep %s are yet to be told", missing, s.Count, s.Stream)
 	}
 	return ""
 }

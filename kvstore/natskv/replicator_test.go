@@ -12,11 +12,11 @@ func TestAStreamSaysWhatIsWrongWithItsReplicas(t *testing.T) {
 	mute := Replica{Server: "c", Heard: 3 * time.Second}
 	for want, s := range map[string]Replicas{
 		"": {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{there, busy}},
-		"no server leads S, so nothing is written":                                 {Count: 3, Cluster: "k"},
-		"S is kept by 1 of 3 servers that are wanted: the loss of one can lose it": {Count: 1, Cluster: "k", Leader: "a"},
-		"1 of 3 servers that keep S are away":                                      {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{there, away}},
-		"1 of 3 servers that keep S are yet to have all of it":                     {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{there, behind}},
-		"2 of 3 servers that keep S are yet to have all of it":                     {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{}},
+		"no server leads S, so nothing is written":                                           {Count: 3, Cluster: "k"},
+		"S is kept by 1 of 3 servers that are wanted: the loss of one can lose it":           {Count: 1, Cluster: "k", Leader: "a"},
+		"of 3 servers that keep S these are away: c":                                         {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{there, away}},
+		"of 3 servers that keep S these are yet to have all of it: c (5000 messages behind)": {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{there, behind}},
+		"2 of 3 servers that are to keep S are yet to be told":                               {Count: 3, Cluster: "k", Leader: "a", Others: []Replica{}},
 	} {
 		s.Stream = "S"
 		if got := s.Problem(3); got != want {

@@ -26,5 +26,5 @@ func (v *vigil) because(ctx context.Context, err error) {
 		return
 	}
 	v.next = time.Now().Add(waitWord)
-	v.log.LogAttrs(ctx, slog.LevelWarn, "waiting for jetstream; a cluster answers when a majority of its servers is there", slog.Any("err", err))
+	v.log.LogAttrs(ctx, slog.LevelWarn, "waiting for jetstream; a cluster answers when a majority of its servers is there, and the first time all", slog.Any("err", err))
 }

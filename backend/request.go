@@ -80,6 +80,13 @@ type Write struct {
 	Repeated bool
 	Known    Revision
 
+	// Dated says that this write is sent for the first time, by one whose newest revision
+	// is Known, of Epoch. If it would change a key that was changed after Known, or Epoch is
+	// not the current one, it is ErrUnavailable: it may be late, and have been sent again
+	// and done long ago. Whoever still waits for its answer sends it again with a newer
+	// Known.
+	Dated bool
+
 	// Reason is published with the change; at most MaxReason bytes.
 	Reason string
 

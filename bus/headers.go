@@ -19,6 +19,12 @@ const (
 	// epoch in HeaderEpoch. If it is not recognised as done and its key has changed since,
 	// it is a conflict, because it may have been done and undone.
 	HeaderRepeat = "Roost-Repeat"
+
+	// HeaderKnown says that a write is sent for the first time, and what is the newest
+	// revision that the requester knows of, of the epoch in HeaderEpoch. A write that would
+	// change what was changed since is unavailable: it may have been on its way for so long
+	// that it has been sent again and done meanwhile.
+	HeaderKnown = "Roost-Known"
 )
 
 // The headers of replies.

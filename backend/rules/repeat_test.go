@@ -64,3 +64,39 @@ func TestARepeatInAnotherEpochIsAConflict(t *testing.T) {
 		}
 	}
 }
+
+func TestAFirstSendingOfAKeyThatChangedAfterAllItsSenderKnowsIsNotDone(t *testing.T) {
+	t.Parallel()
+	for verb, do := range verbs {
+		for name, w := range map[string]backend.Write{
+			"an older revision": {ID: second, Dated: true, Known: 41},
+			"another epoch":     {ID: second, Dated: true, Known: 100, Epoch: 2},
+		} {
+			if _, err := do(held(""), w); !errors.Is(err, backend.ErrUnavailable) {
+				t.Errorf("%s of one that knows %s: got %v; want it to be unavailable", verb, name, err)
+			}
+		}
+		o, err := do(held(""), backend.Write{ID: second, Dated: true, Known: 42})
+		if err != nil || o.Action == rules.Keep {
+			t.Errorf("%s: got action %v, %v; want it done", verb, o.Action, err)
+		}
+	}
+}
+
+func TestWhatWouldChangeNothingIsAnsweredWhateverItsSenderKnows(t *testing.T) {
+	t.Parallel()
+	for verb, do := range verbs {
+		w := backend.Write{ID: second, Dated: true, Known: 41, If: backend.IfRevision(7)}
+		if _, err := do(held(""), w); !errors.Is(err, backend.ErrConflict) {
+			t.Errorf("%s on a condition that does not hold: got %v; want a conflict", verb, err)
+		}
+	}
+	w := backend.Write{ID: second, Dated: true, Known: 1}
+	if o, err := rules.Unregister(removed(""), key, w); err != nil || o.Action != rules.Keep {
+		t.Errorf("unregister of nothing: got action %v, %v", o.Action, err)
+	}
+	w = backend.Write{ID: second, Dated: true, Known: 100, Epoch: 2, If: backend.IfAbsent()}
+	if _, err := rules.Register(free(), says(`{"v":2}`), w, now); !errors.Is(err, backend.ErrUnavailable) {
+		t.Errorf("register of a free name by one that knows another epoch: got %v; want it to be unavailable", err)
+	}
+}

@@ -95,10 +95,10 @@ func Register(now State, r backend.Registration, w backend.Write, at time.Time) 
 		if now.Present {
 			o.Reason = backend.ReasonReplaced
 		}
-		return o, nil
+		return timely(o, now, w, r.Key)
 	}
 	r.Owner = held.Owner
-	return change(held, r, w), nil
+	return timely(change(held, r, w), now, w, r.Key)
 }
 
 // Update decides an update. c has been validated, and w.Owner lives or is "". Errors:
@@ -125,7 +125,7 @@ func Update(now State, key backend.Key, c backend.Change, w backend.Write, at ti
 		return Outcome{}, err
 	}
 	r.UpdatedAt = at.UTC().Truncate(time.Millisecond)
-	return change(held, r, w), nil
+	return timely(change(held, r, w), now, w, key)
 }
 
 // change is the outcome of putting next in the place of held.
@@ -164,7 +164,7 @@ func Unregister(now State, key backend.Key, w backend.Write) (Outcome, error) {
 	if o.Reason == "" && w.Force {
 		o.Reason = backend.ReasonAdmin
 	}
-	return o, nil
+	return timely(o, now, w, key)
 }
 
 // owns says whether w may change held.
@@ -173,6 +173,16 @@ func owns(held *backend.Registration, w backend.Write) error {
 		return nil
 	}
 	return &backend.NotOwnerError{Key: held.Key, Owner: held.Owner}
+}
+
+// timely returns o, which changes key, unless w may be late.
+func timely(o Outcome, now State, w backend.Write, key backend.Key) (Outcome, error) {
+	newest := max(now.Revision, now.Registration.Revision)
+	elsewhere := w.Epoch != 0 && w.Epoch != now.Epoch
+	if w.Dated && o.Action != Keep && (newest > w.Known || elsewhere) {
+		return Outcome{}, fmt.Errorf("%s: %w: it was changed after all that the sender of this knows", key, backend.ErrUnavailable)
+	}
+	return o, nil
 }
 
 // undecided reports a conflict where w was sent before and may have been done and undone:
@@ -196,7 +206,8 @@ func current(now State) backend.Revision {
 
 func condition(now State, w backend.Write, key backend.Key) error {
 	current := current(now)
-	_, asked := w.If.Revision()
+	revision, asked := w.If.Revision()
+	asked = asked && !(w.Dated && revision == 0) // Epoch is that of Known
 	elsewhere := asked && w.Epoch != 0 && w.Epoch != now.Epoch
 	if elsewhere || !w.If.Allows(current) {
 		return &backend.ConflictError{Key: key, Revision: current}

@@ -42,6 +42,8 @@ type request struct {
 	id       string
 	known    backend.Revision // the newest revision of epoch known when it was first sent
 	anyEpoch bool             // nothing in the body depends on the epoch
+	ofKey    bool             // it changes one registration
+	dated    bool             // a sending for the first time says what is known
 
 	// idempotent is a write that may be done any number of times: the answer to any of its
 	// sendings holds.
@@ -122,13 +124,17 @@ func (r *request) message(wait time.Duration, repeated bool) *nats.Msg {
 	header := make(nats.Header, 4)
 	allowed := max(wait-min(wait/10, 200*time.Millisecond), time.Millisecond)
 	header[bus.HeaderTimeout] = []string{strconv.FormatInt(allowed.Milliseconds(), 10)}
-	if r.epoch != 0 && (!r.anyEpoch || repeated) {
+	if r.epoch != 0 && (!r.anyEpoch || repeated || r.dated) {
 		header[bus.HeaderEpoch] = []string{strconv.FormatUint(uint64(r.epoch), 10)}
 	}
 	if r.id != "" {
 		header[bus.HeaderRequestID] = []string{r.id}
-		if repeated {
-			header[bus.HeaderRepeat] = []string{strconv.FormatUint(uint64(r.known), 10)}
+		known := []string{strconv.FormatUint(uint64(r.known), 10)}
+		switch {
+		case repeated:
+			header[bus.HeaderRepeat] = known
+		case r.dated:
+			header[bus.HeaderKnown] = known
 		}
 	}
 	return &nats.Msg{Subject: r.subject, Header: header, Data: r.body}

@@ -119,6 +119,9 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 	for {
 		sent := time.Now()
 		wait := min(each, remaining(ctx))
+		if doubt == nil {
+			c.date(r)
+		}
 		a := c.try(ctx, r, wait, doubt != nil && !r.idempotent)
 		each = longer(each, sent)
 		switch {

@@ -21,7 +21,7 @@ func (c *Client) Register(ctx context.Context, r Registration, w Write) (Registr
 	if err != nil {
 		return Registration{}, Stamp{}, err
 	}
-	req := &request{subject: c.subjects.OfKey(bus.VerbRegister, r.Key), key: r.Key}
+	req := &request{subject: c.subjects.OfKey(bus.VerbRegister, r.Key), key: r.Key, ofKey: true}
 	return c.change(ctx, req, w, bus.RegisterRequest{Content: bus.ContentOf(&r), Guard: guard})
 }
 
@@ -38,7 +38,7 @@ func (c *Client) Update(ctx context.Context, key Key, change Change, w Write) (R
 	if err != nil {
 		return Registration{}, Stamp{}, err
 	}
-	req := &request{subject: c.subjects.OfKey(bus.VerbUpdate, key), key: key}
+	req := &request{subject: c.subjects.OfKey(bus.VerbUpdate, key), key: key, ofKey: true}
 	return c.change(ctx, req, w, bus.UpdateRequest{Content: bus.ContentOfChange(change), Guard: guard})
 }
 
@@ -65,7 +65,7 @@ func (c *Client) Unregister(ctx context.Context, key Key, w Write) (Removal, Sta
 	if err != nil {
 		return Removal{}, Stamp{}, err
 	}
-	r := &request{subject: c.subjects.OfKey(bus.VerbUnregister, key), key: key}
+	r := &request{subject: c.subjects.OfKey(bus.VerbUnregister, key), key: key, ofKey: true}
 	if w.Force {
 		r.subject = c.subjects.AdminUnregister(key)
 	}
@@ -116,7 +116,7 @@ func (c *Client) doubt(owner string, err error) {
 // send makes a write: one request id however often it is sent, and the epoch and
 // revision known when it was first sent.
 //
-// The epoch that the client knows is sent along only where the write names a revision:
+// The epoch that the client knows is sent along only with a revision that belongs to it:
 // it may be an old one, and must not fail a write that asks for a free name.
 func (c *Client) send(ctx context.Context, r *request, w Write, body any) attempt {
 	ctx, end, err := c.begin(ctx, c.writeTimeout)
@@ -140,6 +140,17 @@ func (c *Client) send(ctx context.Context, r *request, w Write, body any) attemp
 		r.known = now.known
 	}
 	return c.write(ctx, r)
+}
+
+// date has a sending of r, none of which may have been executed yet, say what this client
+// knows: it may be held up on its way, be repeated and done, and arrive when others have
+// changed the key since. A condition that names a revision guards against that by itself,
+// and who knows nothing yet says nothing.
+func (c *Client) date(r *request) {
+	now := c.seen.now()
+	if r.dated = r.ofKey && r.anyEpoch && now.known > 0; r.dated {
+		r.epoch, r.known = now.epoch, now.known
+	}
 }
 
 // unread is the error of a write that was done and whose reply cannot be read.

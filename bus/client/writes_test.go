@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/nats-io/nats.go"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
@@ -33,8 +35,8 @@ func TestAnEpochIsSaidOnlyWithARevisionThatBelongsToIt(t *testing.T) {
 		want  string
 	}{
 		"a revision":          {Write{If: IfRevision(5)}, "3"},
-		"a free name":         {Write{If: IfAbsent()}, ""},
-		"no condition":        {Write{}, ""},
+		"what is known":       {Write{}, "3"},
+		"and a free name":     {Write{If: IfAbsent()}, "3"},
 		"the caller's epoch":  {Write{If: IfRevision(5), Epoch: 2}, "2"},
 		"and for a free name": {Write{If: IfAbsent(), Epoch: 2}, "2"},
 	} {
@@ -48,6 +50,43 @@ func TestAnEpochIsSaidOnlyWithARevisionThatBelongsToIt(t *testing.T) {
 		if got := s.requests()[1].msg.Header.Get(bus.HeaderEpoch); got != test.want {
 			t.Errorf("%s: said epoch %q; want %q", name, got, test.want)
 		}
+	}
+}
+
+func TestAFirstSendingSaysWhatItsSenderKnowsUnlessItsConditionDoes(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		write Write
+		want  []string // of each sending
+	}{
+		"no condition": {Write{}, []string{"7", "8", ""}},
+		"a free name":  {Write{If: IfAbsent()}, []string{"7", "8", ""}},
+		"a revision":   {Write{If: IfRevision(5)}, []string{"", "", ""}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			late := func(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+				answer, err := failure(bus.CodeUnavailable, "3")(ctx, m)
+				answer.Header.Set(bus.HeaderRevision, "8")
+				return answer, err
+			}
+			c, s := scripted(t, reply("7", "3", stored), late, silence, reply("9", "3", stored))
+			if err := register(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := c.Register(t.Context(), Registration{Key: key}, test.write); err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, r := range s.requests()[1:] {
+				got = append(got, r.msg.Header.Get(bus.HeaderKnown))
+				if again := r.msg.Header.Get(bus.HeaderRepeat); len(got) == 3 && again != "8" && test.want[0] != "" {
+					t.Errorf("%s: repeated with %q; want what was known at the sending in doubt", name, again)
+				}
+			}
+			if diff := cmp.Diff(test.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", name, diff)
+			}
+		})
 	}
 }
 

@@ -28,6 +28,7 @@ type request struct {
 	epoch    backend.Epoch
 	timeout  time.Duration
 	repeated bool // the request was sent before, when known was the newest revision known
+	dated    bool // it was not, and known is the newest revision that its sender knows
 	known    backend.Revision
 
 	keepalive keepalive // what the body says, where it is one
@@ -42,7 +43,7 @@ type request struct {
 func (r *request) fill(subject, reply string, data []byte, header micro.Headers) {
 	r.subject, r.reply, r.data, r.header = subject, reply, data, header
 	r.received = time.Now()
-	r.id, r.epoch, r.timeout, r.repeated, r.known = "", 0, 0, false, 0
+	r.id, r.epoch, r.timeout, r.repeated, r.dated, r.known = "", 0, 0, false, false, 0
 	r.deadline, r.waited = nil, false
 }
 
@@ -77,12 +78,19 @@ func (r *request) parseHeaders(timeout time.Duration) error {
 		}
 		r.epoch = backend.Epoch(epoch)
 	}
-	if s := r.header.Get(bus.HeaderRepeat); s != "" {
+	for name, given := range map[string]*bool{bus.HeaderRepeat: &r.repeated, bus.HeaderKnown: &r.dated} {
+		s := r.header.Get(name)
+		if s == "" {
+			continue
+		}
 		known, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			return backend.Invalid(bus.HeaderRepeat, "%.40q must be a revision", s)
+			return backend.Invalid(name, "%.40q must be a revision", s)
 		}
-		r.repeated, r.known = true, backend.Revision(known)
+		*given, r.known = true, backend.Revision(known)
+	}
+	if r.repeated && r.dated {
+		return backend.Invalid(bus.HeaderKnown, "is for what is sent for the first time, and %s for what is not", bus.HeaderRepeat)
 	}
 	if r.id = r.header.Get(bus.HeaderRequestID); r.id != "" {
 		return validateRequestID(r.id)
@@ -108,7 +116,7 @@ func validateRequestID(id string) error {
 // write returns the Write that r asks for with guard g, as far as a batch's operations
 // have it in common.
 func (r *request) write(g bus.Guard, reason string) (backend.Write, error) {
-	w := backend.Write{If: g.Condition(), Epoch: r.epoch, Repeated: r.repeated, Known: r.known, Reason: reason}
+	w := backend.Write{If: g.Condition(), Epoch: r.epoch, Repeated: r.repeated, Known: r.known, Dated: r.dated, Reason: reason}
 	if g.Lease != "" {
 		if err := bus.ValidateSecret(g.Lease); err != nil {
 			return w, err

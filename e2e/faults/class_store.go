@@ -33,7 +33,7 @@ func ofServers() []Class {
 			return func() { w.stepDown(w.stream()) }
 		}},
 		{"step-down-counters", OfServer, 100 * time.Millisecond, 2 * time.Second, func(w *world, _ uint64) func() {
-			w.stepDown(w.stream() + "_counters")
+			w.stepDown(w.subjects.Bucket() + "_counters")
 			return func() {}
 		}},
 	}

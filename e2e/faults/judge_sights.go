@@ -130,7 +130,9 @@ func (l *Log) heard() heard {
 			continue // a Replica does not say in which epoch a change was
 		}
 		for _, t := range w.Told {
-			note(w.Epoch, t.Key, t.Revision)
+			if !l.lost(t.At-settles, t.At) { // events do not say of which epoch they are
+				note(w.Epoch, t.Key, t.Revision)
+			}
 		}
 	}
 	for _, keys := range h {

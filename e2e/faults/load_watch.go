@@ -41,7 +41,9 @@ func (w *watcher) watch(ctx context.Context, name string) {
 		w.mu.Unlock()
 		told := &Watched{Name: name, Epoch: stamp.Epoch, Since: stamp.Revision}
 		add(w.log, &w.log.watched, told)
-		for e, err := range w.c.Watch(ctx, everything(), stamp.Revision) {
+		q := everything()
+		q.Epoch = stamp.Epoch
+		for e, err := range w.c.Watch(ctx, q, stamp.Revision) {
 			if err != nil {
 				if ctx.Err() == nil && !errors.Is(err, client.ErrCompacted) && !errors.Is(err, client.ErrUnavailable) {
 					w.log.Wrongf("watch: %v", err)

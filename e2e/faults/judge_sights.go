@@ -15,6 +15,9 @@ import (
 func (l *Log) judgeSights() []Violation {
 	changes := map[string][]Change{}
 	for _, c := range l.changes {
+		if c.Fate == history.Done && l.lost(c.Call, c.Return) {
+			c.Fate = history.Unknown // it may be in either life of the store
+		}
 		if c.Fate != history.Undone {
 			changes[c.Key] = append(changes[c.Key], c)
 		}
@@ -121,7 +124,7 @@ func (l *Log) heard() heard {
 		h[epoch][key] = append(h[epoch][key], revision)
 	}
 	for _, c := range l.changes {
-		if c.Fate == history.Done {
+		if c.Fate == history.Done && !l.lost(c.Call, c.Return) {
 			note(c.Epoch, c.Key, c.Revision)
 		}
 	}

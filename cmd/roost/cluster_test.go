@@ -136,3 +136,11 @@ func TestAStoreDirectoryOfANodeAloneIsNotTakenIntoAClusterNorTheOtherWayRound(t 
 	}
 	complains(t, []string{"serve", "--listen", "127.0.0.1:0", "--store-dir", f.nodes[0].dir}, f.nodes[0].dir, "of a cluster", "--cluster-listen")
 }
+
+func TestASecondNodeInMemoryIsRefused(t *testing.T) {
+	t.Parallel()
+	upstream := serve(t, "--store-dir", t.TempDir(), "--trusted-clients")
+	args := []string{"--nats-url", upstream.url, "--prefix", "other.v1", "--backend", "memory"}
+	serve(t, append([]string{"--server-name", "first"}, args...)...)
+	complains(t, append([]string{"serve", "--listen", "127.0.0.1:0"}, args...), "first", "only one node", "--backend hybrid")
+}

@@ -2,9 +2,12 @@ package store
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
@@ -32,6 +35,9 @@ type opened struct {
 func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects, log *slog.Logger) (opened, error) {
 	node := backend.Token(c.Node)
 	if !c.Kept() {
+		if err := alone(ctx, c, link, s); err != nil {
+			return opened{}, err
+		}
 		return opened{memkv.New(memkv.WithNode(node)), memkv.NewCounters(), epoch.Forgetful(), nil}, nil
 	}
 	settings := natskv.DefaultConfig()
@@ -47,6 +53,29 @@ func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects,
 		return opened{}, errors.Join(err, store.Close())
 	}
 	return opened{store, counters, epoch.File(filepath.Join(c.StoreDir, epochFile)), store}, nil
+}
+
+// aloneTimeout is how long a registry that is there may take to answer.
+const aloneTimeout = time.Second
+
+// alone fails if another node serves the registry that c keeps in memory, which only one can.
+// Where NATS does not let it ask, nobody answers.
+func alone(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects) error {
+	if c.Embedded() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, aloneTimeout)
+	defer cancel()
+	reply, err := link.Answering.RequestWithContext(ctx, s.Health(), []byte("{}"))
+	if err != nil {
+		return nil // nobody answers
+	}
+	var other bus.HealthReply
+	if err := json.Unmarshal(reply.Data, &other); err != nil {
+		return nil // whoever answers is no node
+	}
+	return fmt.Errorf("serve the registry under prefix %s: node %s serves it already, and with --backend memory only one node can; "+
+		"stop that one, choose another --prefix, or use --backend hybrid on all nodes", c.Prefix, other.Node)
 }
 
 // announce has the changes of a store published that no JetStream publishes.

@@ -19,6 +19,7 @@ import (
 
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/coordination/keeper"
+	"github.com/roostbus/roost/e2e/faults"
 	"github.com/roostbus/roost/e2e/natstest"
 )
 
@@ -44,8 +45,8 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	if settings := os.Getenv(asNode); settings != "" {
-		if err := nodeMain(settings, os.Stdin, os.Stdout, os.Stderr); err != nil {
+	if settings := os.Getenv(faults.AsNode); settings != "" {
+		if err := faults.NodeMain(settings, os.Stdin, os.Stdout, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -2,11 +2,9 @@ package e2e_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,42 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/fx"
-
+	"github.com/roostbus/roost/e2e/faults"
 	"github.com/roostbus/roost/e2e/natstest"
-	"github.com/roostbus/roost/modules"
 	"github.com/roostbus/roost/modules/config"
-	natsmodule "github.com/roostbus/roost/modules/nats"
 )
-
-// asNode makes the test binary be a node, as `roost serve` runs it, with the settings that
-// it holds.
-const asNode = "ROOST_TEST_NODE"
-
-// nodeMain is a node until in ends. It tells when it serves, and where.
-func nodeMain(settings string, in io.Reader, out, log io.Writer) error {
-	var c config.Server
-	if err := json.Unmarshal([]byte(settings), &c); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
-	defer cancel()
-	var link *natsmodule.Link
-	app := fx.New(fx.Supply(c, config.Version("0.0.0"), slog.New(slog.NewTextHandler(log, nil))),
-		fx.Provide(func() context.Context { return ctx }), fx.NopLogger, modules.Server, fx.Populate(&link))
-	if err := app.Start(ctx); err != nil {
-		return err
-	}
-	if _, err := fmt.Fprintln(out, link.ClientURL); err != nil {
-		return err
-	}
-	if _, err := io.Copy(io.Discard, in); err != nil {
-		return err
-	}
-	ctx, cancel = context.WithTimeout(context.Background(), c.StopTimeout)
-	defer cancel()
-	return app.Stop(ctx)
-}
 
 // serverProcess is a node in a process of its own.
 type serverProcess struct {
@@ -92,7 +58,7 @@ func nodeAt(t *testing.T, name string, change func(*config.Server)) *serverProce
 	}
 	n := &serverProcess{name: name}
 	var out io.Reader
-	n.cmd, out = childAt(t, asNode, string(settings), &n.errs)
+	n.cmd, out = childAt(t, faults.AsNode, string(settings), &n.errs)
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("%s said:\n%s", name, n.errs.String())

@@ -16,9 +16,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/client"
 	"github.com/roostbus/roost/coordination/keeper"
+	"github.com/roostbus/roost/e2e/faults"
 	"github.com/roostbus/roost/e2e/history"
 	"github.com/roostbus/roost/e2e/natstest"
 	"github.com/roostbus/roost/modules/config"
@@ -136,9 +136,9 @@ func (p *drama) enter(t *testing.T, r *troupe) {
 // reveal takes down what a process tells, until it has ended.
 func (p *drama) reveal(t *testing.T, out io.Reader) {
 	from := json.NewDecoder(out)
-	pending := map[int]note{} // by client, which does one thing at a time
+	pending := map[int]faults.Note{} // by client, which does one thing at a time
 	for {
-		var n note
+		var n faults.Note
 		if from.Decode(&n) != nil {
 			break
 		}
@@ -162,7 +162,7 @@ func (p *drama) reveal(t *testing.T, out io.Reader) {
 	}
 }
 
-func (p *drama) begins(n *note) {
+func (p *drama) begins(n *faults.Note) {
 	d := &n.Event.Deed
 	if d.Owner == "" {
 		return
@@ -178,18 +178,12 @@ func (p *drama) begins(n *note) {
 	o.objects[d.Object] = true
 }
 
-func (p *drama) over(t *testing.T, n *note) {
+func (p *drama) over(t *testing.T, n *faults.Note) {
 	e := n.Event
-	if n.Code == bus.CodeLeaseExpired && e.Return < n.Certain {
+	if n.Expired() && e.Return < n.Certain {
 		t.Errorf("%v: the lease has ended at %v, and was certain until %v", e.Deed, e.Return, n.Certain)
 	}
-	switch n.Code {
-	case bus.CodeNotOwner, bus.CodeNotFound:
-		if e.Deed.Verb != history.Transfer {
-			t.Errorf("%v: %s", e.Deed, n.Code)
-		}
-	case "", bus.CodeLeaseExpired, bus.CodeTimeout, bus.CodeUnavailable, bus.CodeLimitExceeded, bus.CodeUnknownOutcome:
-	default:
+	if !n.Expected() {
 		t.Errorf("%v: %s", e.Deed, n.Code)
 	}
 	p.takeDown(n)
@@ -199,7 +193,7 @@ func (p *drama) over(t *testing.T, n *note) {
 	}
 }
 
-func (p *drama) takeDown(n *note) {
+func (p *drama) takeDown(n *faults.Note) {
 	if n.Ask.Kind == 0 {
 		p.chronicle.Note(n.Event)
 		return
@@ -313,14 +307,14 @@ func (p *drama) free(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, object := range slices.Sorted(slices.Values(objectsAtPlay)) {
+	for _, object := range slices.Sorted(slices.Values(faults.ObjectsAtPlay())) {
 		kind, name, _ := strings.Cut(object, ".")
 		var err error
 		switch kind {
 		case "lock":
 			_, err = c.Lock("default", name).Lock(t.Context(), lease, client.LockOptions{Wait: patience})
 		case "semaphore":
-			_, err = c.Semaphore("default", name, permitsAtPlay).Acquire(t.Context(), lease, client.SemaphoreOptions{Permits: permitsAtPlay, Wait: patience})
+			_, err = c.Semaphore("default", name, faults.PermitsAtPlay).Acquire(t.Context(), lease, client.SemaphoreOptions{Permits: faults.PermitsAtPlay, Wait: patience})
 		case "election":
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			_, err = c.Election("default", name).Campaign(ctx, lease, client.CampaignOptions{})

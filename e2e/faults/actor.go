@@ -39,6 +39,8 @@ func (n *Note) Expired() bool { return n.Code == bus.CodeLeaseExpired }
 // Expected reports whether a registry that keeps its promises may answer so.
 func (n *Note) Expected() bool {
 	switch n.Code {
+	case bus.CodeNotOwner, bus.CodeNotFound:
+		return n.Event.Deed.Verb == history.Transfer
 	case "", bus.CodeLeaseExpired, bus.CodeTimeout, bus.CodeUnavailable, bus.CodeLimitExceeded, bus.CodeUnknownOutcome:
 		return true
 	}
@@ -56,6 +58,9 @@ type Actor struct {
 	TTL      time.Duration // of its leases
 	Began    time.Time     // when the history did
 
+	// Plain says that nobody transfers, and that all have the same priority.
+	Plain bool
+
 	// Scene, unless nil, says what the names of all that is at play end with at present.
 	Scene func() string
 	// Pause, unless 0, is how long it may wait between two requests.
@@ -65,6 +70,8 @@ type Actor struct {
 	has   map[string]string // of what it has or may have: the holder, by the object
 	named int
 	known map[string]history.Answer // of registrations
+
+	standing map[string][]string // in an election, when it was last looked at
 }
 
 func (a *Actor) scene() string {
@@ -80,7 +87,7 @@ func (a *Actor) now() time.Duration { return time.Duration(time.Now().UnixNano()
 // Work does one thing after another. It goes on with a lease that may have ended until it
 // is told so: that nobody has what another has must not depend on anybody's carefulness.
 func (a *Actor) Work(ctx context.Context) {
-	a.known = map[string]history.Answer{}
+	a.known, a.standing = map[string]history.Answer{}, map[string][]string{}
 	for ctx.Err() == nil {
 		if a.Pause > 0 {
 			pauseUpTo(ctx, a.Pause, a.Random.Int64N)
@@ -127,14 +134,18 @@ func (a *Actor) choose(object string) history.Deed {
 	switch {
 	case kind == "counter":
 		return history.Deed{Verb: history.Add, Object: object, Delta: a.Random.Int64N(2000) - 500}
-	case kind == "election" && has:
-		d.Verb = history.Resign
-		if a.Random.IntN(3) == 0 {
-			d.Verb = history.Campaign // is it its turn now?
-		}
-		return d
 	case kind == "election":
-		d.Verb = history.Campaign
+		d.Verb = history.Campaign // or: is it its turn now?
+		var others []string
+		if !a.Plain {
+			d.Priority, others = a.Number%3, a.standing[object]
+		}
+		switch one := a.Random.IntN(4); {
+		case has && one < 2:
+			d.Verb = history.Resign
+		case has && one == 2 && len(others) > 0:
+			d.Verb, d.To = history.Transfer, others[a.Random.IntN(len(others))]
+		}
 		return d
 	case has:
 		d.Verb, d.Holder = history.Release, holder
@@ -168,6 +179,8 @@ func (a *Actor) do(ctx context.Context, d history.Deed) history.Finding {
 	n.Event.Return, n.Over = a.now(), true
 	a.Say(n)
 	switch f := n.Event.Finding; {
+	case d.Verb == history.Read && f.Fate == history.Done:
+		a.standing[d.Object] = f.Candidates
 	case n.Code == bus.CodeLeaseExpired:
 		_ = a.lease.Revoke(ctx) // it has ended
 		a.lease = nil

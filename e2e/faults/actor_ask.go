@@ -51,6 +51,10 @@ func fateOf(d history.Deed, code bus.Code) history.Fate {
 		}
 	case bus.CodeUnavailable, bus.CodeLimitExceeded, bus.CodeLeaseExpired:
 		return history.Undone
+	case bus.CodeNotOwner, bus.CodeNotFound:
+		if d.Verb == history.Transfer {
+			return history.Undone
+		}
 	}
 	return history.Unknown
 }
@@ -73,8 +77,10 @@ func (a *Actor) request(d history.Deed) (bus.Verb, any, time.Duration) {
 		return bus.VerbRelease, bus.ReleaseRequest{User: user}, 0
 	case d.Verb == history.Resign:
 		return bus.VerbResign, bus.ResignRequest{Lease: user.Lease}, 0
+	case d.Verb == history.Transfer:
+		return bus.VerbTransfer, bus.TransferRequest{Lease: user.Lease, To: d.To}, 0
 	case d.Verb == history.Campaign:
-		return bus.VerbCampaign, bus.CampaignRequest{Lease: user.Lease, Waiting: w}, wait
+		return bus.VerbCampaign, bus.CampaignRequest{Lease: user.Lease, Priority: int32(d.Priority), Waiting: w}, wait //nolint:gosec // small
 	case kind == "semaphore":
 		return bus.VerbAcquire, bus.SemaphoreRequest{User: user, Permits: &d.Has, Limit: d.Limit, Waiting: w}, wait
 	}

@@ -207,7 +207,7 @@ func current(now State) backend.Revision {
 func condition(now State, w backend.Write, key backend.Key) error {
 	current := current(now)
 	revision, asked := w.If.Revision()
-	asked = asked && !(w.Dated && revision == 0) // Epoch is that of Known
+	asked = asked && (!w.Dated || revision != 0) // else Epoch is that of Known
 	elsewhere := asked && w.Epoch != 0 && w.Epoch != now.Epoch
 	if elsewhere || !w.If.Allows(current) {
 		return &backend.ConflictError{Key: key, Revision: current}

@@ -179,6 +179,9 @@ func (n *node) revive(tb testing.TB) {
 	case <-n.ended:
 		if !n.killed {
 			tb.Logf("%s has ended, and is started again", n.name)
+			if said := n.log.String(); strings.Contains(said, "panic:") || strings.Contains(said, "fatal error:") {
+				tb.Errorf("%s has crashed:\n%s", n.name, said)
+			}
 			n.Start(tb)
 		}
 	default:

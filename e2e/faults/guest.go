@@ -57,6 +57,7 @@ func dial(tb testing.TB, urls []string) *nats.Conn {
 	tb.Helper()
 	nc, err := nats.Connect(strings.Join(urls, ","), nats.MaxReconnects(-1), nats.ReconnectWait(50*time.Millisecond),
 		nats.ReconnectJitter(50*time.Millisecond, 0), nats.ReconnectBufSize(-1), nats.IgnoreDiscoveredServers(), nats.DontRandomize(),
+		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}), // they are what is wanted
 		nats.RetryOnFailedConnect(true), nats.PingInterval(time.Second), nats.MaxPingsOutstanding(2), nats.Timeout(2*time.Second))
 	if err != nil {
 		tb.Fatalf("connect: %v", err)

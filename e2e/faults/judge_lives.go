@@ -9,14 +9,20 @@ import (
 // and L1.
 func (l *Log) judgeLives() []Violation {
 	var found []Violation
+	var lists []*Sight
+	for i := range l.sights {
+		if l.sights[i].Key == "" {
+			lists = append(lists, &l.sights[i])
+		}
+	}
 	for _, life := range l.lives {
 		for _, sure := range life.Sure {
 			if at := life.Expired; at != 0 && sure.From <= at && at < sure.To && !l.lost(sure.From, at) {
 				found = append(found, Violation{"L1, R4", fmt.Sprintf("the lease of %s, %.6s, had ended at %v, and was certain until %v", life.Name, life.Owner, at, sure.To)})
 			}
 		}
-		for i := range l.sights {
-			if v, wrong := l.judgeLife(life, &l.sights[i]); wrong {
+		for _, s := range lists {
+			if v, wrong := l.judgeLife(life, s); wrong {
 				found = append(found, v)
 			}
 		}
@@ -26,18 +32,19 @@ func (l *Log) judgeLives() []Violation {
 
 // judgeLife holds one list against one lease.
 func (l *Log) judgeLife(life *Life, s *Sight) (Violation, bool) {
-	if s.Key != "" {
-		return Violation{}, false
-	}
 	since := s.Call
 	if !s.Linearizable {
 		since -= s.Stamp.Age
 	}
-	shown := s.Shown[life.Name].Owner == life.Owner
-	if shown && life.Revoked != 0 && life.Revoked < since && !l.lost(life.Revoked, s.Return) {
+	if life.Revoked != 0 && life.Revoked < since {
+		shown := s.Shown[life.Name].Owner == life.Owner
+		if !shown || l.lost(life.Revoked, s.Return) {
+			return Violation{}, false
+		}
 		return Violation{"R3", fmt.Sprintf("%v shows %s, whose lease had ended by %v", s, life.Name, life.Revoked)}, true
 	}
-	if shown || life.Since == 0 || life.Since >= since || l.lost(life.Since, s.Return) || !life.certain(s.Return) {
+	if life.Since == 0 || life.Since >= since || !life.certain(s.Return) ||
+		s.Shown[life.Name].Owner == life.Owner || l.lost(life.Since, s.Return) {
 		return Violation{}, false
 	}
 	return Violation{"R4, R6", fmt.Sprintf("%v does not show %s, whose lease lived, but %+v", s, life.Name, s.Shown[life.Name])}, true

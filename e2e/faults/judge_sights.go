@@ -29,13 +29,17 @@ func (l *Log) judgeSights() []Violation {
 		}
 	}
 	newest := l.heard()
+	inLife := map[string][]string{}
+	for key := range changes {
+		inLife[serviceOf(key)] = append(inLife[serviceOf(key)], key)
+	}
 	var found []Violation
 	for i := range l.sights {
 		s := &l.sights[i]
 		if l.lost(s.Call-s.Stamp.Age, s.Return) {
 			continue
 		}
-		for _, key := range l.visible(s, changes) {
+		for _, key := range l.visible(s, inLife) {
 			if problem := judgeSight(s, key, changes[key]); problem != "" {
 				found = append(found, Violation{"R2, R5, R6", fmt.Sprintf("%v shows %s as %+v: %s", s, key, s.Shown[key], problem)})
 			}
@@ -52,28 +56,22 @@ func (l *Log) judgeSights() []Violation {
 	return found
 }
 
-// visible returns the keys that a sight must tell about.
-func (l *Log) visible(s *Sight, changes map[string][]Change) []string {
+// visible returns the keys that a sight must tell about, of those of each life of the store.
+func (l *Log) visible(s *Sight, inLife map[string][]string) []string {
 	life := 0
 	for _, w := range l.losses {
 		if w.To <= s.Call {
 			life++
 		}
 	}
-	of := fmt.Sprintf("own-%d/", life)
-	if s.Key != "" {
-		if !strings.HasPrefix(s.Key, of) {
-			return nil
-		}
+	service := fmt.Sprintf("own-%d", life)
+	switch {
+	case s.Key == "":
+		return inLife[service]
+	case serviceOf(s.Key) == service:
 		return []string{s.Key}
 	}
-	var keys []string
-	for key := range changes {
-		if strings.HasPrefix(key, of) {
-			keys = append(keys, key)
-		}
-	}
-	return keys
+	return nil
 }
 
 // judgeSight says what is wrong with how s shows key. Of changes, which are in order, at

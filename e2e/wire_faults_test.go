@@ -114,7 +114,8 @@ func TestRequestsBeyondTheLimitAreRefusedAtOnceAndHealthIsAnswered(t *testing.T)
 		receive(t, "slow request in hand", g.entered)
 	}
 	for _, subject := range []string{"registry.register.default.fast.i", "registry.lookup.default.fast.i", "registry.list"} {
-		e := w.fail(t, bus.CodeLimitExceeded, subject, "")
+		// The one who asks is who asked for the others, who has no share left.
+		e := wantFailure(t, bus.CodeLimitExceeded, receive(t, "refusal", w.later(t, subject, "")))
 		if e.Limit == nil || e.Limit.Quota != "requests" || e.Max != 3 {
 			t.Errorf("%s: limit %+v of %d; want requests, 3", subject, e.Limit, e.Max)
 		}

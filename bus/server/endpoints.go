@@ -12,6 +12,7 @@ type endpoint struct {
 	subject string
 	reads   bool // it changes nothing
 	health  bool // it is answered also beyond the limit
+	ends    bool // likewise: it gives something up
 	all     bool // every node answers it, and not one of them
 
 	keepsAlive bool // it is a keepalive of leases

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/coordination/keeper/clock"
@@ -54,3 +55,23 @@ func (h Hands) Close(ctx context.Context) bool { return h.h.close(ctx) }
 
 // InFlight returns how many are in hand.
 func (h Hands) InFlight() int64 { return h.h.inFlight.Load() }
+
+// Ends is ends.
+var Ends = ends
+
+// Admission decides who is let in beyond the limit.
+type Admission struct{ a *admission }
+
+// NewAdmission returns the Admission of a limit.
+func NewAdmission(limit int) Admission { return Admission{newAdmission(limit)} }
+
+// Asker returns whose a request is.
+func (a Admission) Asker(reply string, header micro.Headers) uint16 { return a.a.asker(reply, header) }
+
+// Enter counts a request with that reply subject while inFlight are in hand.
+func (a Admission) Enter(reply string, inFlight int64) bool {
+	return a.a.enter(a.a.asker(reply, nil), inFlight)
+}
+
+// Leave ends what Enter began.
+func (a Admission) Leave(reply string) { a.a.leave(a.a.asker(reply, nil)) }

@@ -163,7 +163,7 @@ func (h *hours) accept(base context.Context, m *nats.Msg) {
 	if e.keepsAlive {
 		to, quota = h.keepalives, backend.LimitError{Quota: "keepalives", Limit: int64(h.cfg.MaxKeepalives)}
 	}
-	if to.take(r, false) != accepted {
+	if to.take(r, e.ends) != accepted {
 		e.stats.refused.Add(1)
 		h.obs.refused(e.name)
 		h.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(&quota))

@@ -58,6 +58,9 @@ func NewLeases(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*L
 		{name: "lease-list", subject: l.subjects.LeaseList(), reads: true},
 		{name: "admin-revoke", subject: l.subjects.AdminRevoke("*")},
 	}
+	for _, e := range l.endpoints {
+		e.ends = ends(e.name)
+	}
 	return l, nil
 }
 

@@ -134,6 +134,7 @@ func (s *Server) mayWait(r *request, wait time.Duration) error {
 		s.obs.refused(r.to.name)
 		return &backend.LimitError{Quota: "waiting requests", Limit: int64(s.cfg.MaxWaiting)}
 	}
+	s.admission.leave(r.asker)
 	r.deadline.extend(r.received.Add(max(r.timeout, wait+waitMargin)))
 	return nil
 }

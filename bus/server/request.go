@@ -35,6 +35,7 @@ type request struct {
 
 	deadline *deadline // of its context
 	waited   bool      // it has been counted as one that waits
+	asker    uint16    // whose it is, for admission
 
 	buf []byte   // for the body of the reply
 	out nats.Msg // the reply

@@ -22,6 +22,7 @@ type Server struct {
 	responder
 	endpoints []*endpoint
 	hands     atomic.Pointer[hands[request]]
+	admission *admission
 	ready     chan struct{}
 	readyOnce sync.Once
 }
@@ -33,7 +34,11 @@ func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server,
 	if err := s.set(nc, b, cfg, opts); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
+	s.admission = newAdmission(cfg.MaxInFlight)
 	s.endpoints = slices.Concat(s.newEndpoints(), s.objectEndpoints(), s.backupEndpoints())
+	for _, e := range s.endpoints {
+		e.ends = ends(e.name)
+	}
 	return s, nil
 }
 
@@ -64,7 +69,7 @@ func (s *Server) Run(ctx context.Context) error {
 	waits, endWaits := context.WithCancelCause(base)
 	defer endWaits(nil)
 	handle := func(ctx context.Context, r *request) (answer, error) { return s.handle(ctx, waits, r) }
-	h := newHands(s.cfg.MaxInFlight, s.cfg.MaxWaiting, func(r *request) bool { return s.serve(base, r, handle) })
+	h := newHands(s.cfg.MaxInFlight, s.cfg.MaxWaiting, func(r *request) bool { return s.attend(base, r, handle) })
 	s.hands.Store(h)
 	closed := make(chan struct{})
 	service, err := s.addService(base, h, closed)
@@ -121,6 +126,16 @@ func (s *Server) addService(base context.Context, h *hands[request], closed chan
 	return service, nil
 }
 
+// attend serves a request in hand. It reports whether r was one that waited, which is in
+// hand no more from then on.
+func (s *Server) attend(base context.Context, r *request, handle func(context.Context, *request) (answer, error)) (waited bool) {
+	who := r.asker
+	if waited = s.serve(base, r, handle); !waited {
+		s.admission.leave(who)
+	}
+	return waited
+}
+
 // accept hands a request on, or answers it where that takes less than handing it on. It
 // runs on the one goroutine of its subscription.
 func (s *Server) accept(base context.Context, h *hands[request], e *endpoint, m micro.Request) {
@@ -137,13 +152,18 @@ func (s *Server) accept(base context.Context, h *hands[request], e *endpoint, m 
 	if e.prompt != nil && s.servePromptly(base, r) {
 		return
 	}
-	switch h.take(r, e.health) {
+	who := s.admission.asker(reply, r.header)
+	r.asker = who
+	beyond := s.admission.enter(who, h.inFlight.Load())
+	switch h.take(r, e.health || e.ends || beyond) {
 	case full:
+		s.admission.leave(who)
 		e.stats.refused.Add(1)
 		s.obs.refused(e.name)
 		s.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(&backend.LimitError{Quota: "requests", Limit: int64(s.cfg.MaxInFlight)}))
 		s.release(r)
 	case closing:
+		s.admission.leave(who)
 		s.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(errStopping))
 		s.release(r)
 	case accepted:

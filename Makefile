@@ -11,7 +11,7 @@ FAULTS_TIME ?= 10m
 BENCH    ?= .
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e faults examples bench bench-full bench-check scale fuzz clean
+.PHONY: help build run test unit check fmt fmt-check vet lint tidy-check floors e2e faults examples bench overload bench-full bench-check scale fuzz clean
 
 help: ## show this
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ floors: ## which package may reach which
 
 bench: ## micro-benchmarks of what lives in one process, ready for benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./backend/... ./bus/... ./kvstore/...
+
+overload: ## the curve of an overloaded node: offered, accepted, refused, latency
+	$(GO) test -run '^$$' -bench Overload -benchtime 1x ./e2e
 
 bench-check: build ## by hand: a short run's ratios against those of docs/benchmarks.json; exit code 1 if one is far off
 	./$(BIN) bench --rounds 3 --duration 300ms --json > bin/bench-check.json

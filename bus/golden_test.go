@@ -109,6 +109,20 @@ func messages(t *testing.T) map[string]any {
 			Leases: []string{lease, "8fJd02mWq_Zx-5TtYbNc3LvR"}, Connection: connection,
 		},
 		"request_lease_revoke": bus.RevokeRequest{Lease: lease},
+		"request_switch":       bus.SwitchRequest{Backend: "hybrid", Bucket: "roost_v2", NATSURL: "nats://nats-1:4222", DryRun: true},
+		"request_switch_abort": bus.SwitchAbortRequest{Reason: "wrong bucket"},
+		"reply_switch": bus.SwitchReply{
+			Node: "roost-2", Backend: "hybrid", Home: bus.Place{Kind: "bucket", Bucket: "roost_v1"}, Nodes: []string{"roost-1", "roost-2"},
+			WaitingMs: 12, Switch: &bus.Switch{
+				ID: "tp5ucqtql7", State: bus.SwitchPausing, From: bus.Place{Kind: "bucket", Bucket: "roost_v1"},
+				To: bus.Place{Kind: "bucket", Bucket: "roost_v2", NATSURL: "nats://nats-1:4222"}, Node: "roost-1",
+				StartedAt: bus.Instant(time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)), Copied: 120, Keys: 120,
+			},
+		},
+		"reply_switch_plan": bus.SwitchReply{
+			Node: "roost-2", Backend: "hybrid", Home: bus.Place{Kind: "memory"}, Nodes: []string{"roost-2"},
+			Plan: &bus.SwitchPlan{To: bus.Place{Kind: "bucket", Bucket: "roost_v1"}, Keys: 120, Replaces: 80},
+		},
 		"request_admin_revoke": bus.AdminRevokeRequest{Reason: "host is gone"},
 		"request_lease_get":    bus.LeaseRequest{Freshness: bus.Freshness{MinRevision: 42}},
 		"request_lease_list": bus.LeasesRequest{

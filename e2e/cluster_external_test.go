@@ -95,10 +95,13 @@ func awaitReplicas(t *testing.T, r *natskv.Replicator, want int) {
 	})
 }
 
+// always returns what returns s.
+func always(s *natskv.Store) func() *natskv.Store { return func() *natskv.Store { return s } }
+
 // replicating runs a Replicator until the test ends.
 func replicating(t *testing.T, s *natskv.Store, may bool) *natskv.Replicator {
 	t.Helper()
-	r := natskv.NewReplicator(s, func() bool { return may })
+	r := natskv.NewReplicator(always(s), func() bool { return may })
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	var running sync.WaitGroup
 	running.Go(func() { _ = r.Run(ctx) })
@@ -141,7 +144,7 @@ func TestABucketIsGivenAsManyReplicasAsAreAskedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(t.Context())
-	r := natskv.NewReplicator(open(0), func() bool { return true })
+	r := natskv.NewReplicator(always(open(0)), func() bool { return true })
 	ended := make(chan error, 1)
 	go func() { ended <- r.Run(ctx) }()
 	awaitReplicas(t, r, 3)

@@ -85,7 +85,7 @@ func assemble(ctx context.Context, nc *nats.Conn, name, place string, replicas i
 		return nil, nil, err
 	}
 	tail.Subscribe(epoch.Key, guard)
-	announcer, err := server.NewAnnouncer(nc, subjects, true, "")
+	announcer, err := server.NewAnnouncer(nc, subjects, subjects.Bucket, "")
 	if err != nil {
 		return nil, nil, err
 	}

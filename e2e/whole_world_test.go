@@ -52,7 +52,7 @@ func startWhole(t *testing.T, prefix, name string, connect func() *nats.Conn) *w
 	tail := kvstore.NewTail(store)
 	tail.Subscribe(epoch.Key, guard)
 	b := hybrid.New(store, tail, guard, backend.Nobody)
-	announcer, err := server.NewAnnouncer(writing, subjects, true, "")
+	announcer, err := server.NewAnnouncer(writing, subjects, subjects.Bucket, "")
 	if err != nil {
 		t.Fatal(err)
 	}

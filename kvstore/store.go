@@ -172,3 +172,10 @@ type Follower interface {
 	// stays true as of its revision.
 	Stale(cause error)
 }
+
+// Lineage is the ability of a [Store] to move, with everything in it.
+type Lineage interface {
+	// Succeeds reports whether the life next began with everything that was in old when
+	// that ended.
+	Succeeds(old, next Generation) bool
+}

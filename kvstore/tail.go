@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,8 +35,6 @@ type Tail struct {
 	store Store
 	options
 
-	subscribers []subscription // fixed from the first Run on
-
 	base      time.Time
 	revision  atomic.Uint64 // see Revision
 	life      atomic.Uint64 // counts the lives of the store that were seen
@@ -43,14 +42,18 @@ type Tail struct {
 	echo      atomic.Int64  // when the newest write that came back was sent, since base
 	candidate atomic.Bool   // whether an own write is among those waited for
 
-	mu       sync.Mutex
-	running  bool
-	started  bool
-	status   Status
-	next     Generation // of the snapshot that is coming in; "" outside one
-	waits    waitHeap
-	rebuilds []*wait // barriers whose revision makes sense only after another snapshot
-	round    *wait   // the barrier that whoever arrives now joins; nil if nobody has
+	mu      sync.Mutex
+	running bool
+	started bool
+	// subscribers is not changed but replaced.
+	subscribers []*subscription
+	again       context.CancelFunc // has the feed begin afresh; nil while there is none
+	afresh      bool               // it was called
+	status      Status
+	next        Generation // of the snapshot that is coming in; "" outside one
+	waits       waitHeap
+	rebuilds    []*wait // barriers whose revision makes sense only after another snapshot
+	round       *wait   // the barrier that whoever arrives now joins; nil if nobody has
 
 	ready     chan struct{} // closed by the first Live
 	readyOnce sync.Once
@@ -61,6 +64,7 @@ type Tail struct {
 type subscription struct {
 	prefix string
 	Subscriber
+	gone atomic.Bool
 }
 
 // TailOption injects something into a Tail.
@@ -107,15 +111,29 @@ func NewTail(store Store, opts ...TailOption) *Tail {
 	return t
 }
 
-// Subscribe has s told of the keys that begin with prefix; "" is every key. It must come
-// before the first Run and panics after it.
+// Subscribe has s told of the keys that begin with prefix; "" is every key. While the Tail
+// runs the feed begins afresh, for everybody.
 func (t *Tail) Subscribe(prefix string, s Subscriber) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.started {
-		panic("kvstore: Tail.Subscribe after Run")
+	t.subscribers = append(slices.Clone(t.subscribers), &subscription{prefix: prefix, Subscriber: s})
+	if t.again != nil {
+		t.afresh = true
+		t.again()
 	}
-	t.subscribers = append(t.subscribers, subscription{prefix, s})
+}
+
+// Unsubscribe has s told nothing any more, but for a call that is under way.
+func (t *Tail) Unsubscribe(s Subscriber) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.subscribers = slices.DeleteFunc(slices.Clone(t.subscribers), func(one *subscription) bool {
+		if one.Subscriber != s {
+			return false
+		}
+		one.gone.Store(true)
+		return true
+	})
 }
 
 var errRunning = errors.New("kvstore: tail is running already")
@@ -130,11 +148,31 @@ func (t *Tail) Run(ctx context.Context) error {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { t.sendBarriers(ctx) })
 	tasks.Go(func() { t.sendProbes(ctx) })
-	err := t.store.Feed(ctx, &feed{tail: t})
+	err := t.feed(ctx)
 	cancel()
 	tasks.Wait()
 	t.end(err)
 	return fmt.Errorf("follow the store: %w", err)
+}
+
+// feed follows the store, and begins afresh when there is somebody new.
+func (t *Tail) feed(ctx context.Context) error {
+	for {
+		feeding, stop := context.WithCancel(ctx)
+		t.mu.Lock()
+		t.again, t.afresh = stop, false
+		f := &feed{tail: t, subscribers: t.subscribers}
+		t.mu.Unlock()
+		err := t.store.Feed(feeding, f)
+		stop()
+		t.mu.Lock()
+		again := t.afresh
+		t.again = nil
+		t.mu.Unlock()
+		if !again || ctx.Err() != nil {
+			return err
+		}
+	}
 }
 
 func (t *Tail) begin() bool {
@@ -149,7 +187,10 @@ func (t *Tail) begin() bool {
 
 func (t *Tail) end(cause error) {
 	t.stale(cause)
-	for _, s := range t.subscribers {
+	t.mu.Lock()
+	all := t.subscribers
+	t.mu.Unlock()
+	for _, s := range all {
 		s.Stale(cause)
 	}
 	t.mu.Lock()

@@ -3,6 +3,7 @@ package kvstore
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"strings"
 	"time"
@@ -10,18 +11,32 @@ import (
 
 // feed is the Follower that a Tail gives to the store, for one Run.
 type feed struct {
-	tail     *Tail
+	tail *Tail
+
+	subscribers []*subscription // that there were when it began
+
 	snapshot bool // between Begin and Live
 	applied  uint64
 }
 
 var _ Follower = (*feed)(nil)
 
+// all yields those who are still subscribed.
+func (f *feed) all() iter.Seq[Subscriber] {
+	return func(yield func(Subscriber) bool) {
+		for _, s := range f.subscribers {
+			if !s.gone.Load() && !yield(s.Subscriber) {
+				return
+			}
+		}
+	}
+}
+
 func (f *feed) Begin(g Generation) {
 	t := f.tail
 	f.snapshot = true
 	t.startSnapshot(g)
-	for _, s := range t.subscribers {
+	for s := range f.all() {
 		s.Begin(g)
 	}
 }
@@ -31,8 +46,8 @@ func (f *feed) Apply(e Entry) {
 	if !f.snapshot && e.Revision <= f.applied {
 		return
 	}
-	for i := range t.subscribers {
-		if s := &t.subscribers[i]; strings.HasPrefix(e.Key, s.prefix) {
+	for _, s := range f.subscribers {
+		if strings.HasPrefix(e.Key, s.prefix) && !s.gone.Load() {
 			s.Apply(e)
 		}
 	}
@@ -43,8 +58,8 @@ func (f *feed) Apply(e Entry) {
 	if e.Torn {
 		return
 	}
-	for i := range t.subscribers {
-		t.subscribers[i].Advance(e.Revision)
+	for s := range f.all() {
+		s.Advance(e.Revision)
 	}
 	t.advance(e.Revision)
 }
@@ -55,7 +70,7 @@ func (f *feed) Live(revision uint64) {
 		revision = max(revision, f.applied)
 	}
 	f.applied = revision
-	for _, s := range t.subscribers {
+	for s := range f.all() {
 		s.Live(revision)
 	}
 	t.live(revision, f.snapshot)
@@ -64,7 +79,7 @@ func (f *feed) Live(revision uint64) {
 
 func (f *feed) Stale(cause error) {
 	f.tail.stale(cause)
-	for _, s := range f.tail.subscribers {
+	for s := range f.all() {
 		s.Stale(cause)
 	}
 }

@@ -64,6 +64,13 @@ func (t *Tail) Generation() Generation {
 	return t.status.Generation
 }
 
+// Succeeds reports whether the store's life next began with everything that was in old; see
+// [Lineage].
+func (t *Tail) Succeeds(old, next Generation) bool {
+	l, ok := t.store.(Lineage)
+	return ok && l.Succeeds(old, next)
+}
+
 // Revision returns the revision up to which every change, of whatever prefix, has been
 // applied. It goes back only when the store was lost: with another Generation, or where
 // the store itself fell back.

@@ -27,8 +27,9 @@ type Epochs interface {
 //	syncing ──▶ serving ──▶ (a doubt: a snapshot is collected aside) ──▶ serving
 //
 // It serves from the first snapshot that is complete and whose epoch is decided, and goes
-// on serving while others are collected. Only when the store turns out to be another one,
-// or to have lost its epoch, it stops until that is decided.
+// on serving while others are collected, also while the store is exchanged for one that
+// has everything it had. Only when the store turns out to be another one, or to have lost
+// its epoch, it stops until that is decided.
 type Feed struct {
 	tail   *kvstore.Tail
 	epochs Epochs
@@ -67,8 +68,7 @@ var (
 	errUndecided = fmt.Errorf("%w: the epoch of the bucket is being decided", backend.ErrUnavailable)
 )
 
-// NewFeed returns a Feed of what tail shows. It subscribes to tail, which must not run yet,
-// behind live, where that hears of leases from it: who lives is asked as of each place in
+// NewFeed returns a Feed of what tail shows. It subscribes to tail, behind live, where that hears of leases from it: who lives is asked as of each place in
 // the order of the store. Call [Feed.End] with every ending that live tells.
 func NewFeed(tail *kvstore.Tail, epochs Epochs, live backend.Liveness, log *slog.Logger) *Feed {
 	f := &Feed{
@@ -108,6 +108,7 @@ func (f *Feed) set(why error) {
 // Close has every call refused and ends what waits at a mirror.
 func (f *Feed) Close() {
 	f.set(backend.ErrClosed)
+	f.tail.Unsubscribe(f)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.closed = true
@@ -122,16 +123,17 @@ func (f *Feed) Begin(g kvstore.Generation) {
 	defer f.mu.Unlock()
 	f.snapshot, f.whole, f.next, f.horizon = true, false, g, horizon{}
 	f.arrived = f.arrived[:0]
-	if f.generation != g {
+	another := f.generation != g && !f.tail.Succeeds(f.generation, g)
+	if another {
 		f.told = nil // in a store that is no more
 	}
 	if f.owners != nil {
-		f.owners.begin(f.generation != g)
+		f.owners.begin(another)
 	}
 	for _, m := range f.mirrors {
 		m.shadow, m.pending = m.View.Rebuild(), nil
 	}
-	if f.generation != "" && f.generation != g {
+	if f.generation != "" && another {
 		f.set(errUndecided)
 	}
 }

@@ -121,7 +121,7 @@ func (a *assembly) keep(ctx context.Context) (err error) {
 
 // elect makes the keeper, and what else it has its node do.
 func (a *assembly) elect(context.Context) error {
-	announcer, err := server.NewAnnouncer(a.writing, a.subjects, true, "")
+	announcer, err := server.NewAnnouncer(a.writing, a.subjects, a.subjects.Bucket, "")
 	if err != nil {
 		return err
 	}

@@ -17,26 +17,22 @@ import (
 // Announcer publishes the keeper's beacon.
 type Announcer struct {
 	nc      *nats.Conn
-	stream  jetstream.JetStream // nil where no stream republishes
-	name    string
+	streams jetstream.JetStream
+	bucket  func() string
 	subject string
 }
 
 var _ keeper.Announcer = (*Announcer)(nil)
 
-// NewAnnouncer returns an Announcer that publishes through nc. republished says that the
-// changes are published by the stream of the registry's bucket, which is in a JetStream
-// domain, "" for that of the server, and not through nc.
-func NewAnnouncer(nc *nats.Conn, subjects bus.Subjects, republished bool, domain string) (*Announcer, error) {
-	a := &Announcer{nc: nc, name: "KV_" + subjects.Bucket(), subject: subjects.Beacon()}
-	if republished {
-		js, err := newJetStream(nc, domain)
-		if err != nil {
-			return nil, fmt.Errorf("announcer: %w", err)
-		}
-		a.stream = js
+// NewAnnouncer returns an Announcer that publishes through nc. bucket returns the name of
+// the bucket whose stream publishes the changes, in a JetStream domain, "" for that of the
+// server; or "" while they are published through nc.
+func NewAnnouncer(nc *nats.Conn, subjects bus.Subjects, bucket func() string, domain string) (*Announcer, error) {
+	js, err := newJetStream(nc, domain)
+	if err != nil {
+		return nil, fmt.Errorf("announcer: %w", err)
 	}
-	return a, nil
+	return &Announcer{nc: nc, streams: js, bucket: bucket, subject: subjects.Beacon()}, nil
 }
 
 func newJetStream(nc *nats.Conn, domain string) (jetstream.JetStream, error) {
@@ -56,13 +52,14 @@ func newJetStream(nc *nats.Conn, domain string) (jetstream.JetStream, error) {
 // server that keeps the stream.
 func (a *Announcer) Source(ctx context.Context) (string, error) {
 	way := fmt.Sprintf("%s %d", a.nc.ConnectedServerId(), a.nc.Stats().Reconnects)
-	if a.stream == nil {
+	bucket := a.bucket()
+	if bucket == "" {
 		if !a.nc.IsConnected() {
 			return "", nats.ErrDisconnected
 		}
 		return way, nil
 	}
-	stream, err := a.stream.Stream(ctx, a.name)
+	stream, err := a.streams.Stream(ctx, "KV_"+bucket)
 	if err != nil {
 		return "", fmt.Errorf("look at the bucket: %w", err)
 	}

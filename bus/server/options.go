@@ -53,6 +53,7 @@ type options struct {
 
 	coordination Coordination
 	backups      Backups
+	switching    Switcher
 
 	leases  func() LeaseHealth
 	cluster Cluster

@@ -86,7 +86,7 @@ func newRoot(p *program) *cobra.Command {
 		&cobra.Group{ID: groupOther, Title: "Other:"},
 	)
 	for group, commands := range map[string][]*cobra.Command{
-		groupServer: {newServe(p), newCluster(p)},
+		groupServer: {newServe(p), newCluster(p), newBackend(p)},
 		groupReads:  {newLookup(p), newList(p), newServices(p), newCount(p), newWatch(p), newHealth(p)},
 		groupWrites: {newRegister(p), newRun(p), newUpdate(p), newUnregister(p), newLease(p)},
 		groupCoord: {

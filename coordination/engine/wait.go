@@ -46,6 +46,9 @@ func (o *Objects[T]) await(ctx context.Context, w *waiting[T]) (*state[T], error
 	defer o.waiters.Add(-1)
 	for entry := w.entry; ; {
 		s, in := o.mirror.peek(key)
+		if in != begun && o.tail.Succeeds(begun, in) {
+			begun = in // and revisions go on growing
+		}
 		if in != begun {
 			return s, fmt.Errorf("%w: the store was made anew", backend.ErrUnavailable)
 		}

@@ -43,6 +43,7 @@ type Option interface{ apply(*config) }
 type config struct {
 	probe    string
 	maxValue int
+	first    uint64
 }
 
 type optionFunc func(*config)
@@ -58,9 +59,14 @@ func WithNode(name string) Option {
 // a mebibyte, which is NATS's.
 func WithMaxValue(size int) Option { return optionFunc(func(c *config) { c.maxValue = size }) }
 
+// WithFirst sets the revision that the first write makes. The default is 1.
+func WithFirst(revision uint64) Option {
+	return optionFunc(func(c *config) { c.first = revision })
+}
+
 // New returns an empty Store.
 func New(opts ...Option) *Store {
-	s := &Store{config: config{probe: kvstore.ProbePrefix + "memory", maxValue: 1 << 20}, feeds: map[*subscription]struct{}{}}
+	s := &Store{config: config{probe: kvstore.ProbePrefix + "memory", maxValue: 1 << 20, first: 1}, feeds: map[*subscription]struct{}{}}
 	for _, o := range opts {
 		o.apply(&s.config)
 	}
@@ -70,7 +76,7 @@ func New(opts ...Option) *Store {
 
 func (s *Store) clear() {
 	s.generation = kvstore.Generation(rand.Text())
-	s.last = 0
+	s.last = s.first - 1
 	s.keys = map[string]*node{}
 	s.order.next, s.order.prev = &s.order, &s.order
 	s.expiries = nil

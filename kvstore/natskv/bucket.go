@@ -77,7 +77,9 @@ func compare(bucket string, is, want *jetstream.StreamConfig) *ConfigError {
 	differ(true, "subject_delete_marker_ttl", is.SubjectDeleteMarkerTTL, want.SubjectDeleteMarkerTTL)
 	differ(true, "allow_atomic", is.AllowAtomicPublish, want.AllowAtomicPublish)
 	differ(true, "num_replicas", is.Replicas, want.Replicas)
-	differ(true, "republish", republish(is), republish(want))
+	if is.Metadata[quietMark] == "" && !quiet(want) {
+		differ(true, "republish", republish(is), republish(want))
+	}
 	if len(e.Differences) == 0 {
 		return nil
 	}

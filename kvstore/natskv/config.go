@@ -37,6 +37,12 @@ type Config struct {
 	// <Prefix>.<key>; "" republishes nothing.
 	Prefix string
 
+	// Quiet makes a new bucket not republish, until Publish; an existing one is what it is.
+	Quiet bool
+
+	// First is the revision that the first write to a new bucket makes; 0 is 1.
+	First uint64
+
 	// Replicas is 1, 3 or 5, or 0 for 3 where there are so many servers and else 1.
 	Replicas int
 	Storage  Storage
@@ -181,7 +187,13 @@ func (c Config) streamConfig() jetstream.StreamConfig {
 		SubjectDeleteMarkerTTL: c.MarkerTTL,
 		AllowAtomicPublish:     true,
 	}
-	if c.Prefix != "" {
+	if c.First > 0 {
+		sc.FirstSeq = c.First
+	}
+	if c.Quiet {
+		sc.Metadata = map[string]string{quietMark: "true"}
+	}
+	if c.Prefix != "" && !c.Quiet {
 		sc.RePublish = &jetstream.RePublish{
 			Source:      c.subjectPrefix() + "*.*.*.*",
 			Destination: c.Prefix + ".{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}.{{wildcard(4)}}",

@@ -15,7 +15,7 @@ import (
 // it knows where they are and how current, and changes their number to what the Store's
 // Config says as soon as there are servers for it. With 0 replicas it never takes any away.
 type Replicator struct {
-	store *Store
+	now   func() *Store
 	may   func() bool
 	every time.Duration
 
@@ -55,8 +55,9 @@ const lookEvery = 3 * time.Second
 
 // NewReplicator returns a Replicator that is not yet running. It changes nothing while may
 // is false: of the processes that share the bucket only one need do so.
-func NewReplicator(s *Store, may func() bool) *Replicator {
-	return &Replicator{store: s, may: may, every: lookEvery}
+// now returns the Store, which may be another one later, or nil for none.
+func NewReplicator(now func() *Store, may func() bool) *Replicator {
+	return &Replicator{now: now, may: may, every: lookEvery}
 }
 
 // State returns what Run saw last.
@@ -76,18 +77,20 @@ func (r *Replicator) Run(ctx context.Context) error {
 		case <-ticker.C:
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-r.store.done:
-			return nil
 		}
 	}
 }
 
 // look takes in how the streams are and changes what is to be changed.
 func (r *Replicator) look(ctx context.Context) {
-	now := Replication{Wanted: r.store.config.replicas(), At: time.Now()}
+	store := r.now()
+	if store == nil {
+		return
+	}
+	now := Replication{Wanted: store.config.replicas(), At: time.Now()}
 	before := r.State()
-	for _, name := range []string{r.store.config.stream(), CountersOf(r.store.config.Bucket)} {
-		info, err := r.info(ctx, name)
+	for _, name := range []string{store.config.stream(), CountersOf(store.config.Bucket)} {
+		info, err := info(ctx, store, name)
 		if err != nil {
 			// There is no leader, or none within reach. What was known may still help.
 			if last := before.of(name); last != nil {
@@ -97,12 +100,12 @@ func (r *Replicator) look(ctx context.Context) {
 			continue
 		}
 		state := replicasOf(info)
-		if r.due(&state, now.Wanted) && r.may() {
-			state.Refused = r.scale(ctx, info, now.Wanted)
+		if due(store, &state, now.Wanted) && r.may() {
+			state.Refused = scale(ctx, store, info, now.Wanted)
 			if state.Refused == nil {
 				state.Count = now.Wanted
 			}
-			r.tell(ctx, before.of(name), &state, now.Wanted)
+			tell(ctx, store, before.of(name), &state, now.Wanted)
 		}
 		now.Streams = append(now.Streams, state)
 	}
@@ -122,17 +125,17 @@ func (n *Replication) of(stream string) *Replicas {
 }
 
 // due reports whether a stream is to have another number of replicas.
-func (r *Replicator) due(s *Replicas, wanted int) bool {
+func due(store *Store, s *Replicas, wanted int) bool {
 	if s.Cluster == "" {
 		return false
 	}
-	return s.Count < wanted || s.Count > wanted && r.store.config.Replicas != 0
+	return s.Count < wanted || s.Count > wanted && store.config.Replicas != 0
 }
 
-func (r *Replicator) info(ctx context.Context, stream string) (*jetstream.StreamInfo, error) {
+func info(ctx context.Context, store *Store, stream string) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
-	s, err := r.store.js.Stream(ctx, stream)
+	s, err := store.js.Stream(ctx, stream)
 	if err != nil {
 		return nil, err
 	}
@@ -140,25 +143,25 @@ func (r *Replicator) info(ctx context.Context, stream string) (*jetstream.Stream
 }
 
 // scale has a stream have n replicas.
-func (r *Replicator) scale(ctx context.Context, info *jetstream.StreamInfo, n int) error {
+func scale(ctx context.Context, store *Store, info *jetstream.StreamInfo, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, apiTimeout)
 	defer cancel()
 	changed := info.Config
 	changed.Replicas = n
-	if _, err := r.store.js.UpdateStream(ctx, changed); err != nil {
+	if _, err := store.js.UpdateStream(ctx, changed); err != nil {
 		return fmt.Errorf("have %s kept by %d servers: %w", info.Config.Name, n, err)
 	}
 	return nil
 }
 
 // tell says once what has come of a change.
-func (r *Replicator) tell(ctx context.Context, before, now *Replicas, wanted int) {
+func tell(ctx context.Context, store *Store, before, now *Replicas, wanted int) {
 	stream := slog.String("stream", now.Stream)
 	switch {
 	case now.Refused == nil:
-		r.store.log.LogAttrs(ctx, slog.LevelInfo, "stream gets another number of replicas", stream, slog.Int("replicas", wanted))
+		store.log.LogAttrs(ctx, slog.LevelInfo, "stream gets another number of replicas", stream, slog.Int("replicas", wanted))
 	case before == nil || before.Refused == nil:
-		r.store.log.LogAttrs(ctx, slog.LevelWarn, "stream has not as many replicas as wanted, until there are servers for them: the loss of one can lose it",
+		store.log.LogAttrs(ctx, slog.LevelWarn, "stream has not as many replicas as wanted, until there are servers for them: the loss of one can lose it",
 			stream, slog.Int("replicas", now.Count), slog.Int("wanted", wanted), slog.Any("err", now.Refused))
 	}
 }

@@ -16,7 +16,7 @@ import (
 type cluster struct {
 	config     config.Server
 	link       *nats.Link
-	replicator *natskv.Replicator // nil if nothing is kept
+	replicator *natskv.Replicator
 }
 
 var _ server.Cluster = (*cluster)(nil)
@@ -28,10 +28,10 @@ func (k *cluster) Remove(ctx context.Context, node string) (bool, error) {
 
 // Health implements server.Cluster.
 func (k *cluster) Health() (h server.ClusterHealth) {
-	if k.replicator == nil {
-		return h
-	}
 	state := k.replicator.State()
+	if state.At.IsZero() && !k.config.Kept() {
+		return h // nothing is kept
+	}
 	c := &bus.Cluster{Server: k.link.Writing.ConnectedServerName(), Embedded: k.config.Embedded(), Replicas: state.Wanted, Streams: []bus.Stream{}}
 	for i := range state.Streams {
 		s := &state.Streams[i]

@@ -16,8 +16,10 @@ import (
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
 	"github.com/roostbus/roost/kvstore/natskv"
+	"github.com/roostbus/roost/kvstore/switching"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
+	"github.com/roostbus/roost/modules/registry"
 	"github.com/roostbus/roost/modules/supervision"
 )
 
@@ -46,7 +48,9 @@ type Params struct {
 	Engine   *engine.Engine
 	Counters kvstore.Counters
 	Guard    *epoch.Guard
-	// Replicator is nil where nothing is kept.
+	// Switching is the store, and Reading says where it is read from.
+	Switching  *switching.Store
+	Reading    *registry.Reading
 	Replicator *natskv.Replicator
 	Tree       *supervision.Tree
 	Log        *slog.Logger
@@ -66,10 +70,15 @@ func New(p Params) (Result, error) {
 	c := server.DefaultConfig()
 	c.Prefix, c.Node, c.Version = p.Config.Prefix, p.Config.Node, string(p.Version)
 	c.DrainTimeout = p.Config.StopTimeout * 2 / 3
+	subjects, err := NewSubjects(p.Config)
+	if err != nil {
+		return Result{}, err
+	}
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
 		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)), server.WithBackups(server.BackupsOf(p.Engine, p.Guard.Raise)),
 		server.WithCluster(&cluster{config: p.Config, link: p.Link, replicator: p.Replicator}),
+		server.WithSwitching(server.SwitcherOf(p.Switching, p.Config.Node, subjects.Bucket(), p.Reading.Kind)),
 		server.WithLeases(func() server.LeaseHealth { return leases(&p) }),
 		server.WithOperations(func() []bus.Operation { return operations(p.Observed) }))
 	if err != nil {

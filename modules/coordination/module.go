@@ -13,8 +13,10 @@ import (
 	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
+	"github.com/roostbus/roost/kvstore/switching"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
+	"github.com/roostbus/roost/modules/store"
 	"github.com/roostbus/roost/modules/supervision"
 )
 
@@ -33,9 +35,19 @@ type Params struct {
 	Link     *nats.Link
 	Subjects bus.Subjects
 	Store    kvstore.Store
-	Tail     *kvstore.Tail
-	Guard    *epoch.Guard
-	Log      *slog.Logger
+	// Switching is Store.
+	Switching *switching.Store
+	Tail      *kvstore.Tail
+	Guard     *epoch.Guard
+	Log       *slog.Logger
+}
+
+// publisher returns the name of the bucket that publishes its changes; "" if none does.
+func publisher(s *switching.Store) string {
+	if p := s.Where(); !store.Unpublished(p) {
+		return p.Bucket
+	}
+	return ""
 }
 
 // Result is what New provides.
@@ -53,7 +65,7 @@ func New(p Params) (Result, error) {
 	if self.Place, err = place(&p.Config); err != nil {
 		return Result{}, err
 	}
-	announcer, err := server.NewAnnouncer(p.Link.Writing, p.Subjects, p.Config.Kept(), p.Config.Domain)
+	announcer, err := server.NewAnnouncer(p.Link.Writing, p.Subjects, func() string { return publisher(p.Switching) }, p.Config.Domain)
 	if err != nil {
 		return Result{}, err
 	}

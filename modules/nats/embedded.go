@@ -54,7 +54,7 @@ func StartEmbedded(c EmbeddedConfig, log *slog.Logger) (*Embedded, error) {
 		return nil, err
 	}
 	e := &Embedded{}
-	permissions := PermissionsOf(c.Subjects, c.StoreDir == "")
+	permissions := PermissionsOf(c.Subjects)
 	global := func() *server.Account { return e.server.GlobalAccount() }
 	e.answering = newRole("answering", permissions.Answering, global)
 	e.writing = newRole("writing", permissions.Writing, global)

@@ -25,12 +25,15 @@ type Link struct {
 	ear      *ear      // nil if no system account is within reach
 	closed   []chan struct{}
 	unlock   func() error
+
+	config config.Server
+	log    *slog.Logger
 }
 
 // Open locks the store directory, if anything is kept, and starts or reaches the NATS that
 // c asks for.
 func Open(c config.Server, subjects bus.Subjects, log *slog.Logger) (*Link, error) {
-	l := &Link{unlock: func() error { return nil }}
+	l := &Link{unlock: func() error { return nil }, config: c, log: log}
 	var err error
 	if c.Kept() {
 		if l.unlock, err = lock(c.StoreDir); err != nil {

@@ -6,7 +6,6 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 
 	"github.com/roostbus/roost/bus"
-	"github.com/roostbus/roost/kvstore/natskv"
 )
 
 // ownInboxes is where the registry's connections receive replies. Nobody else may publish
@@ -46,17 +45,15 @@ type Permissions struct {
 	Client *server.Permissions
 }
 
-// PermissionsOf returns the permissions for the registry with these subjects. publishes
-// says that the registry publishes events itself, since no JetStream does.
-func PermissionsOf(s bus.Subjects, publishes bool) Permissions {
+// PermissionsOf returns the permissions for the registry with these subjects.
+func PermissionsOf(s bus.Subjects) Permissions {
 	prefix := s.Prefix()
 	requests := s.Requests()
 	spoken := []string{prefix + ".event.>", prefix + ".announce.>", s.Beacon()}
 
-	writes := []string{"$KV." + s.Bucket() + ".>", "$KV." + natskv.CountersOf(s.Bucket()) + ".>", "$JS.API.>", s.Beacon()}
-	if publishes {
-		writes = append(writes, spoken[:2]...)
-	}
+	// A bucket of whatever name, since the registry may be switched to another; and what is
+	// published of a store that does not publish by itself.
+	writes := append([]string{"$KV.>", "$JS.API.>"}, spoken...)
 	return Permissions{
 		Answering: &server.Permissions{
 			// A reply goes wherever the requester says, so here is what it may not say.

@@ -10,6 +10,7 @@ import (
 	"github.com/roostbus/roost/coordination/lease"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
+	stores "github.com/roostbus/roost/kvstore/switching"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/supervision"
 )
@@ -29,6 +30,8 @@ type Params struct {
 	Store     kvstore.Store
 	Tail      *kvstore.Tail
 	Guard     *epoch.Guard
+	// Switching is Store.
+	Switching *stores.Store
 	// Leases hears of an ending before the Backend does.
 	Leases *lease.Table
 	Log    *slog.Logger
@@ -40,16 +43,19 @@ type Result struct {
 
 	Backend  backend.Backend
 	Observed *observed.Backend
+	Reading  *Reading
 	Service  supervision.Service `group:"services"`
+	Reads    supervision.Service `group:"services"`
 }
 
 // New opens the Backend. It is closed when all that asks it has stopped.
 func New(p Params) Result {
-	b := open(p)
-	p.Lifecycle.Append(fx.StopHook(b.Close))
-	o := observed.New(b)
+	reading := newReading(&p)
+	p.Lifecycle.Append(fx.StopHook(reading.into.Close))
+	o := observed.New(reading.into)
 	return Result{
-		Backend: o, Observed: o,
-		Service: supervision.Service{Name: "registry", Ready: b.Ready, Stage: supervision.Core},
+		Backend: o, Observed: o, Reading: reading,
+		Service: supervision.Service{Name: "registry", Ready: reading.ready, Stage: supervision.Core},
+		Reads:   supervision.Service{Name: "reading", Run: reading.Run, Stage: supervision.Core},
 	}
 }

@@ -8,16 +8,17 @@ import (
 	"go.uber.org/fx"
 
 	"github.com/roostbus/roost/bus"
+	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
-	"github.com/roostbus/roost/kvstore/natskv"
+	"github.com/roostbus/roost/kvstore/switching"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
 )
 
-// Module provides the kvstore.Store, the counters beside it, its Tail, the Guard of its
-// epoch, and a running natskv.Replicator.
+// Module provides the kvstore.Store, which can be switched to another, the counters beside
+// it, its Tail, the Guard of its epoch, and a running natskv.Replicator.
 var Module = fx.Module("store",
 	fx.Provide(New, NewReplicator),
 	fx.Decorate(func(l *slog.Logger) *slog.Logger { return l.With(slog.String("component", "store")) }),
@@ -38,35 +39,37 @@ type Params struct {
 type Result struct {
 	fx.Out
 
-	Store    kvstore.Store
-	Counters kvstore.Counters
-	Tail     *kvstore.Tail
-	Guard    *epoch.Guard
-	// Bucket is what Store is; nil where nothing is kept.
-	Bucket *natskv.Store
+	Store     kvstore.Store
+	Switching *switching.Store
+	Counters  kvstore.Counters
+	Tail      *kvstore.Tail
+	Guard     *epoch.Guard
 
 	Feed  supervision.Service `group:"services"`
 	Epoch supervision.Service `group:"services"`
+	Moves supervision.Service `group:"services"`
 }
 
 // New opens the store and hands its feed and its guard to the supervisor. ctx bounds the
 // opening alone.
 func New(ctx context.Context, p Params) (Result, error) {
-	store, err := open(ctx, p.Config, p.Link, p.Subjects, p.Log)
+	o := &opener{config: p.Config, link: p.Link, subjects: p.Subjects, log: p.Log}
+	store, err := o.home(ctx)
 	if err != nil {
 		return Result{}, err
 	}
 	p.Lifecycle.Append(fx.StopHook(store.Close))
-	guard, err := newGuard(p.Config, store.Store, store.memory, p.Log)
+	guard, err := newGuard(p.Config, store, o.memory(store.Where()), p.Log)
 	if err != nil {
 		return Result{}, fmt.Errorf("keep the epoch: %w", err)
 	}
-	tail := kvstore.NewTail(store.Store, kvstore.WithLogger(p.Log))
+	tail := kvstore.NewTail(store, kvstore.WithLogger(p.Log))
 	tail.Subscribe(epoch.Key, guard) // before whoever serves
-	announce(p.Config, p.Link, p.Subjects, tail, p.Log)
+	tail.Subscribe("", &publishing{Publisher: server.NewPublisher(p.Link.Writing, p.Subjects, p.Log), store: store})
 	return Result{
-		Store: store.Store, Counters: store.counters, Tail: tail, Guard: guard, Bucket: store.bucket,
+		Store: store, Switching: store, Counters: store.Counters(), Tail: tail, Guard: guard,
 		Feed:  supervision.Service{Name: "feed", Run: tail.Run, Ready: tail.Ready, Stage: supervision.Core},
 		Epoch: supervision.Service{Name: "epoch", Run: guard.Run, Stage: supervision.Core},
+		Moves: supervision.Service{Name: "switching", Run: store.Run, Stage: supervision.Core},
 	}, nil
 }

@@ -14,8 +14,7 @@ import (
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/epoch"
-	"github.com/roostbus/roost/kvstore/memkv"
-	"github.com/roostbus/roost/kvstore/natskv"
+	"github.com/roostbus/roost/kvstore/switching"
 	"github.com/roostbus/roost/modules/config"
 	"github.com/roostbus/roost/modules/nats"
 )
@@ -23,36 +22,54 @@ import (
 // epochFile lies in the store directory.
 const epochFile = "epoch.json"
 
-// opened is a store, the counters beside it, and the memory of its epochs.
-type opened struct {
-	kvstore.Store
-	counters kvstore.Counters
-	memory   epoch.Memory
-	bucket   *natskv.Store // the store itself, if it is a bucket
+// maxMoves is how many switches are followed at a start.
+const maxMoves = 100
+
+// home opens the store that the registry lies in: where the node knows it to be, and from
+// there wherever it has been switched to.
+func (o *opener) home(ctx context.Context) (*switching.Store, error) {
+	p, err := o.recall()
+	if err != nil {
+		return nil, err
+	}
+	if p.Kind == switching.Memory {
+		if err := alone(ctx, o.config, o.link, o.subjects); err != nil {
+			return nil, err
+		}
+	}
+	h, err := o.first(ctx, p)
+	for range maxMoves {
+		if err != nil {
+			return nil, err
+		}
+		var r switching.Record
+		if r, _, err = kvstore.CellAt[switching.Record](h.Store, switching.Key).Get(ctx); err != nil || r.State != switching.Moved {
+			break
+		}
+		o.log.LogAttrs(ctx, slog.LevelInfo, "the registry has been switched to another store", slog.String("bucket", r.To.Bucket))
+		if err = errors.Join(h.Free(), o.Remember(r.To)); err == nil {
+			p = r.To
+			h, err = o.Open(ctx, p)
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return switching.New(h, switching.Config{
+		Node: backend.Token(o.config.Node), Registry: o.subjects.Prefix(), Place: p,
+	}, o, switching.WithLogger(o.log))
 }
 
-// open opens the store that c asks for.
-func open(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects, log *slog.Logger) (opened, error) {
-	node := backend.Token(c.Node)
-	if !c.Kept() {
-		if err := alone(ctx, c, link, s); err != nil {
-			return opened{}, err
+// first opens what lies at p, and makes it if that is where a new registry begins.
+func (o *opener) first(ctx context.Context, p switching.Place) (switching.Home, error) {
+	if p.Kind == switching.Memory || p != o.configured() {
+		h, err := o.Open(ctx, p)
+		if err != nil && p != o.configured() {
+			err = fmt.Errorf("%w; the registry was switched there, as %s says", err, filepath.Join(o.config.StoreDir, homeFile))
 		}
-		return opened{memkv.New(memkv.WithNode(node)), memkv.NewCounters(), epoch.Forgetful(), nil}, nil
+		return h, err
 	}
-	settings := natskv.DefaultConfig()
-	settings.Bucket, settings.Prefix, settings.Node = s.Bucket(), s.Prefix(), node
-	settings.Replicas, settings.Scale, settings.Domain, settings.Placement.Tags = c.Replicas, true, c.Domain, c.Tags
-	settings.Synced = c.Sync == config.SyncAlways
-	store, err := natskv.Open(ctx, link.Writing, settings, natskv.WithLogger(log))
-	if err != nil {
-		return opened{}, err
-	}
-	counters, err := store.Counters(ctx)
-	if err != nil {
-		return opened{}, errors.Join(err, store.Close())
-	}
-	return opened{store, counters, epoch.File(filepath.Join(c.StoreDir, epochFile)), store}, nil
+	return o.open(ctx, o.link.Writing, func() {}, o.settings(p))
 }
 
 // aloneTimeout is how long a registry that is there may take to answer.
@@ -78,12 +95,39 @@ func alone(ctx context.Context, c config.Server, link *nats.Link, s bus.Subjects
 		"stop that one, choose another --prefix, or use --backend hybrid on all nodes", c.Prefix, other.Node)
 }
 
-// announce has the changes of a store published that no JetStream publishes.
-func announce(c config.Server, link *nats.Link, s bus.Subjects, tail *kvstore.Tail, log *slog.Logger) {
-	if !c.Kept() {
-		tail.Subscribe("", server.NewPublisher(link.Writing, s, log))
+// memory returns what remembers the epochs of a store at p.
+func (o *opener) memory(p switching.Place) epoch.Memory {
+	if p.Kind == switching.Memory {
+		return epoch.Forgetful()
+	}
+	return epoch.File(filepath.Join(o.config.StoreDir, epochFile))
+}
+
+// publishing passes changes on to a Publisher while no JetStream within the reach of this
+// node's clients publishes them.
+type publishing struct {
+	*server.Publisher
+	store  *switching.Store
+	active bool
+}
+
+// Begin implements [kvstore.Follower].
+func (p *publishing) Begin(g kvstore.Generation) {
+	if p.active = Unpublished(p.store.Shown()); p.active {
+		p.Publisher.Begin(g)
 	}
 }
+
+// Apply implements [kvstore.Follower].
+func (p *publishing) Apply(e kvstore.Entry) {
+	if p.active {
+		p.Publisher.Apply(e)
+	}
+}
+
+// Unpublished reports whether no JetStream publishes the changes of a store at p to the
+// clients of this node.
+func Unpublished(p switching.Place) bool { return p.Kind == switching.Memory || p.URL != "" }
 
 func newGuard(c config.Server, store kvstore.Store, memory epoch.Memory, log *slog.Logger) (*epoch.Guard, error) {
 	opts := []epoch.Option{epoch.WithLogger(log)}

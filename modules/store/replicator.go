@@ -5,6 +5,7 @@ import (
 
 	"github.com/roostbus/roost/coordination/keeper"
 	"github.com/roostbus/roost/kvstore/natskv"
+	"github.com/roostbus/roost/kvstore/switching"
 	"github.com/roostbus/roost/modules/supervision"
 )
 
@@ -12,15 +13,14 @@ import (
 type ReplicatorParams struct {
 	fx.In
 
-	Bucket *natskv.Store
-	Keeper *keeper.Keeper
+	Switching *switching.Store
+	Keeper    *keeper.Keeper
 }
 
 // ReplicatorResult is what NewReplicator provides.
 type ReplicatorResult struct {
 	fx.Out
 
-	// Replicator is nil where nothing is kept.
 	Replicator *natskv.Replicator
 	Service    supervision.Service `group:"services"`
 }
@@ -28,10 +28,13 @@ type ReplicatorResult struct {
 // NewReplicator builds the Replicator, which changes the number of replicas on the keeper's
 // node alone, and hands its Run to the supervisor.
 func NewReplicator(p ReplicatorParams) ReplicatorResult {
-	r := ReplicatorResult{Service: supervision.Service{Name: "replicas", Stage: supervision.Core}}
-	if p.Bucket != nil {
-		r.Replicator = natskv.NewReplicator(p.Bucket, p.Keeper.Serving)
-		r.Service.Run = r.Replicator.Run
+	bucket := func() *natskv.Store {
+		b, _ := p.Switching.Inner().(*natskv.Store)
+		return b // nil where nothing is kept
 	}
-	return r
+	r := natskv.NewReplicator(bucket, p.Keeper.Serving)
+	return ReplicatorResult{
+		Replicator: r,
+		Service:    supervision.Service{Name: "replicas", Run: r.Run, Stage: supervision.Core},
+	}
 }

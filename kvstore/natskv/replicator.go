@@ -89,7 +89,7 @@ func (r *Replicator) look(ctx context.Context) {
 	}
 	now := Replication{Wanted: store.config.replicas(), At: time.Now()}
 	before := r.State()
-	for _, name := range []string{store.config.stream(), CountersOf(store.config.Bucket)} {
+	for _, name := range []string{store.config.stream(), CountersOf(store.config.Bucket), JournalOf(store.config.Bucket)} {
 		info, err := info(ctx, store, name)
 		if err != nil {
 			// There is no leader, or none within reach. What was known may still help.

@@ -1,0 +1,161 @@
+// Package journaltest is the contract of a [journal.Log], as tests.
+package journaltest
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/roostbus/roost/kvstore"
+	"github.com/roostbus/roost/kvstore/journal"
+)
+
+// Run checks the contract against fresh, empty logs made by open.
+func Run(t *testing.T, open func(t *testing.T) journal.Log) {
+	t.Helper()
+	for _, c := range []struct {
+		name  string
+		check func(*testing.T, journal.Log)
+	}{
+		{"AnEmptyLogHasNoPlaceAndNoFirst", empty},
+		{"WhatIsAppendedIsReadBackInOrder", order},
+		{"OfTwoWhoAppendAtOnePlaceOneIsRefused", conflict},
+		{"ManyAreAppendedTogether", together},
+		{"APatternSelectsChangesAndEveryMark", pattern},
+		{"PagesFollowEachOther", pages},
+	} {
+		t.Run(c.name, func(t *testing.T) { c.check(t, open(t)) })
+	}
+}
+
+func change(key string, revision uint64) journal.Record {
+	return journal.Record{Kind: journal.Change, Epoch: 7, Generation: "g", Entry: kvstore.Entry{
+		Key: key, Value: fmt.Appendf(nil, `{"n":%d}`, revision), Revision: revision, Removed: revision%2 == 0,
+		Labels: kvstore.Labels{Operation: "o", Event: "updated", Reason: "because"},
+		Time:   time.Now().UTC().Truncate(time.Millisecond),
+	}}
+}
+
+func add(t *testing.T, l journal.Log, at journal.Place, records ...journal.Record) journal.Place {
+	t.Helper()
+	p, err := l.Append(t.Context(), at, records)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func read(t *testing.T, l journal.Log, r journal.Range) journal.Page {
+	t.Helper()
+	page, err := l.Read(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return page
+}
+
+func revisions(records []journal.Record) (all []uint64) {
+	for i := range records {
+		all = append(all, records[i].Revision)
+	}
+	return all
+}
+
+func empty(t *testing.T, l journal.Log) {
+	p, err := l.Last(t.Context())
+	if err != nil || p != (journal.Place{}) {
+		t.Errorf("Last = %+v, %v; want the zero Place", p, err)
+	}
+	if page := read(t, l, journal.Range{Limit: 10}); len(page.Records) != 0 || page.Next != 0 || page.First != nil {
+		t.Errorf("Read = %+v; want nothing", page)
+	}
+}
+
+func order(t *testing.T, l journal.Log) {
+	sent := []journal.Record{change("event.a.b.c", 3), change("event.a.b.d", 4)}
+	gap := journal.Record{Kind: journal.Gap, Epoch: 7, Generation: "g", From: 4, To: 9, Entry: kvstore.Entry{Revision: 4, Time: sent[0].Time}}
+	p := add(t, l, journal.Place{}, sent[0])
+	p = add(t, l, p, sent[1], gap)
+	last, err := l.Last(t.Context())
+	if err != nil || !last.Time.Equal(p.Time) || last.Sequence != p.Sequence || last.Revision != 4 || last.Generation != "g" || last.Epoch != 7 {
+		t.Errorf("Last = %+v, %v; want %+v", last, err, p)
+	}
+	page := read(t, l, journal.Range{Limit: 10})
+	if len(page.Records) != 3 || page.First == nil || page.First.Revision != 3 {
+		t.Fatalf("Read = %+v; want three records, the first of which is the oldest", page)
+	}
+	for i, want := range append(sent, gap) {
+		got := page.Records[i]
+		if got.Kind != want.Kind || got.Key != want.Key || string(got.Value) != string(want.Value) || got.Revision != want.Revision ||
+			got.Removed != want.Removed || got.Labels != want.Labels || !got.Time.Equal(want.Time) || got.From != want.From || got.To != want.To ||
+			got.Epoch != want.Epoch || got.Generation != want.Generation || got.Sequence == 0 {
+			t.Errorf("record %d is %+v; want %+v", i, got, want)
+		}
+	}
+}
+
+func conflict(t *testing.T, l journal.Log) {
+	at := add(t, l, journal.Place{}, change("event.a.b.c", 1))
+	add(t, l, at, change("event.a.b.c", 2))
+	for _, records := range [][]journal.Record{{change("event.a.b.c", 3)}, {change("event.a.b.c", 3), change("event.a.b.d", 4)}} {
+		if _, err := l.Append(t.Context(), at, records); !errors.Is(err, journal.ErrConflict) {
+			t.Errorf("an append of %d at an old place = %v; want ErrConflict", len(records), err)
+		}
+	}
+	if got := revisions(read(t, l, journal.Range{Limit: 10}).Records); !slices.Equal(got, []uint64{1, 2}) {
+		t.Errorf("the log holds %v; want 1 and 2", got)
+	}
+}
+
+func together(t *testing.T, l journal.Log) {
+	var records []journal.Record
+	for i := range journal.MaxAppend {
+		records = append(records, change("event.a.b.c", uint64(i+1))) //nolint:gosec // small
+	}
+	p := add(t, l, journal.Place{}, records...)
+	if p.Revision != journal.MaxAppend {
+		t.Errorf("the place is at %d; want %d", p.Revision, journal.MaxAppend)
+	}
+	if got := read(t, l, journal.Range{Limit: 1000}); len(got.Records) != journal.MaxAppend || got.Next != 0 {
+		t.Errorf("%d records, next %d; want %d and no more", len(got.Records), got.Next, journal.MaxAppend)
+	}
+}
+
+func pattern(t *testing.T, l journal.Log) {
+	mark := func(kind journal.Kind, revision uint64) journal.Record {
+		return journal.Record{Kind: kind, Generation: "g", Entry: kvstore.Entry{Revision: revision, Time: time.Now()}}
+	}
+	add(t, l, journal.Place{}, mark(journal.Begin, 1), change("event.a.b.c", 2), change("event.a.x.c", 3),
+		mark(journal.Alive, 4), mark(journal.Gap, 5), change("announce.lock.a.b", 6))
+	for want, p := range map[string]string{
+		"[1 2 3 5 6]": "", "[1 2 5]": "event.a.b.*", "[1 2 3 5]": "event.>", "[1 5 6]": "announce.*.a.*",
+	} {
+		if got := fmt.Sprint(revisions(read(t, l, journal.Range{Pattern: p, Limit: 10}).Records)); got != want {
+			t.Errorf("%q selects %s; want %s", p, got, want)
+		}
+	}
+}
+
+func pages(t *testing.T, l journal.Log) {
+	var at journal.Place
+	for i := range 10 {
+		at = add(t, l, at, change("event.a.b.c", uint64(i+1))) //nolint:gosec // small
+	}
+	var got []uint64
+	var after uint64
+	for range 4 {
+		page := read(t, l, journal.Range{Limit: 3, After: after})
+		got = append(got, revisions(page.Records)...)
+		if after = page.Next; after == 0 {
+			break
+		}
+	}
+	if fmt.Sprint(got) != "[1 2 3 4 5 6 7 8 9 10]" {
+		t.Errorf("pages show %v; want 1 to 10", got)
+	}
+	if page := read(t, l, journal.Range{Limit: 3, After: at.Sequence}); len(page.Records) != 0 || page.Next != 0 {
+		t.Errorf("behind the end there is %+v", page)
+	}
+}

@@ -185,6 +185,7 @@ func messages(t *testing.T) map[string]any {
 	all["request_admin_cluster_remove"], all["reply_admin_cluster_remove"] = bus.RemoveNodeRequest{Node: "roost-3"}, bus.RemoveNodeReply{Removed: true}
 	maps.Copy(all, objectMessages())
 	maps.Copy(all, markMessages())
+	maps.Copy(all, historyMessages())
 	return all
 }
 

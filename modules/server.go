@@ -5,6 +5,7 @@ import (
 
 	"github.com/roostbus/roost/modules/bus"
 	"github.com/roostbus/roost/modules/coordination"
+	"github.com/roostbus/roost/modules/history"
 	"github.com/roostbus/roost/modules/lease"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/registry"
@@ -21,6 +22,7 @@ var Server = fx.Module("server",
 	lease.Module,
 	registry.Module,
 	coordination.Module,
+	history.Module,
 	bus.Module,
 	supervision.Module,
 )

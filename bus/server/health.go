@@ -32,6 +32,7 @@ func (s *Server) health(ctx context.Context, r *request) (answer, error) {
 	if s.cluster != nil {
 		addCluster(&reply, s.cluster.Health())
 	}
+	s.addHistory(&reply)
 	if s.operations != nil {
 		reply.Operations = s.operations()
 	}

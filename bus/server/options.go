@@ -54,6 +54,7 @@ type options struct {
 	coordination Coordination
 	backups      Backups
 	switching    Switcher
+	past         *History
 
 	leases  func() LeaseHealth
 	cluster Cluster

@@ -35,7 +35,7 @@ func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server,
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	s.admission = newAdmission(cfg.MaxInFlight)
-	s.endpoints = slices.Concat(s.newEndpoints(), s.objectEndpoints(), s.backupEndpoints(), s.switchEndpoints())
+	s.endpoints = slices.Concat(s.newEndpoints(), s.objectEndpoints(), s.backupEndpoints(), s.switchEndpoints(), s.historyEndpoints())
 	for _, e := range s.endpoints {
 		e.ends = ends(e.name)
 	}

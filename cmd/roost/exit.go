@@ -7,6 +7,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus/client"
 )
 
 // The exit codes. They are API.
@@ -39,6 +40,7 @@ var outcomes = []struct {
 	hint string
 }{
 	{backend.ErrUnknownOutcome, exitUnknown, "look it up to see whether it was done"},
+	{client.ErrNotRecorded, exitNotFound, "see what there is with: roost history"},
 	{backend.ErrInvalid, exitUsage, ""},
 	{backend.ErrTooLarge, exitUsage, "make it smaller"},
 	{backend.ErrNotFound, exitNotFound, "see what is there with: roost list"},

@@ -45,7 +45,7 @@ func TestTheCommandsAreThose(t *testing.T) {
 	for _, c := range commands()[1:] {
 		names = append(names, strings.TrimPrefix(c.CommandPath(), "roost "))
 	}
-	want := "backend backend status backend switch barrier bench bench compare bench report cluster cluster remove completion count counter elect export health import leader lease lease get lease grant lease keep lease list " +
+	want := "backend backend status backend switch barrier bench bench compare bench report cluster cluster remove completion count counter elect export health history import leader lease lease get lease grant lease keep lease list " +
 		"lease revoke list lock lookup propose register run semaphore serve services unregister update version vote watch"
 	if got := strings.Join(names, " "); got != want {
 		t.Errorf("commands are %s; want %s", got, want)

@@ -12,6 +12,7 @@ import (
 type listSettings struct {
 	connection `koanf:",squash"`
 	query      `koanf:",squash"`
+	At         string `koanf:"at"`
 }
 
 func newList(p *program) *cobra.Command {
@@ -20,7 +21,10 @@ func newList(p *program) *cobra.Command {
 		Short: "List registrations",
 		Example: "  roost list\n" +
 			"  roost list payments --status up --where region=eu-west\n" +
-			"  roost list --all-namespaces --filter 'metadata.limits.rps >= 100' --json",
+			"  roost list --all-namespaces --filter 'metadata.limits.rps >= 100' --json\n" +
+			"  roost list payments --at 2026-11-21T03:12:00Z",
+		Long: "Lists registrations. With --at it lists who was registered then, as far back as the registry keeps its\n" +
+			"history; that needs an operator's permissions, and is refused for a moment that is not recorded.",
 		Args: arguments(0, 1, "SERVICE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var s listSettings
@@ -34,6 +38,7 @@ func newList(p *program) *cobra.Command {
 	scopeFlags(cmd)
 	consistencyFlag(cmd)
 	conditionFlags(cmd)
+	cmd.Flags().String("at", "", "who was registered at a `TIME` (RFC 3339, or a duration such as 2h before now) or revision")
 	return cmd
 }
 
@@ -49,6 +54,12 @@ func (p *program) list(cmd *cobra.Command, service string, s *listSettings) erro
 	q, err := s.query.query(service)
 	if err != nil {
 		return err
+	}
+	if s.At != "" {
+		if !q.Everything() {
+			return usagef("--at lists everything of a scope; leave out --where, --filter and --status")
+		}
+		return p.listAt(cmd, q.Scope, s.At, &s.connection)
 	}
 	return p.with(cmd, &s.connection, func(ctx context.Context, session *session) error {
 		found, err := session.everything(ctx, q)

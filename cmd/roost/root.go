@@ -92,7 +92,7 @@ func newRoot(p *program) *cobra.Command {
 		groupCoord: {
 			newElect(p), newLeader(p), newLock(p), newSemaphore(p), newBarrier(p), newCounter(p), newPropose(p), newVote(p),
 		},
-		groupAdmin: {newExport(p), newImport(p)},
+		groupAdmin: {newExport(p), newImport(p), newHistory(p)},
 		groupOther: {newBench(p), newVersion(p), newCompletion()},
 	} {
 		for _, c := range commands {

@@ -291,3 +291,24 @@ func TestAMemoryForgetsWhatIsTooOldOrTooMuch(t *testing.T) {
 		add(1)
 	})
 }
+
+func TestAnotherLogBeginsWithWhatIsToCome(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		logs := [2]*journal.Memory{journal.NewMemory(time.Hour, 1<<20), journal.NewMemory(time.Hour, 1<<20)}
+		var which atomic.Int64
+		store := memkv.New()
+		n := follow(t, store, journal.Whichever(func() journal.Log { return logs[which.Load()] }))
+		settle()
+		put(t, store, "event.a")
+		settle()
+		which.Store(1)
+		put(t, store, "event.b")
+		settle()
+		put(t, store, "event.c")
+		settle()
+		if one, other := told(t, logs[0]), told(t, logs[1]); one != " begin a@1" || other != " begin c@3" {
+			t.Errorf("recorded%s, then%s; want a in the one, and in the other what came after its beginning", one, other)
+		}
+		n.stop()
+	})
+}

@@ -49,8 +49,10 @@ type Params struct {
 	Counters kvstore.Counters
 	Guard    *epoch.Guard
 	// Switching is the store, and Reading says where it is read from.
-	Switching  *switching.Store
-	Reading    *registry.Reading
+	Switching *switching.Store
+	Reading   *registry.Reading
+	// History is nil where none is kept.
+	History    *server.History
 	Replicator *natskv.Replicator
 	Tree       *supervision.Tree
 	Log        *slog.Logger
@@ -77,6 +79,7 @@ func New(p Params) (Result, error) {
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
 		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)), server.WithBackups(server.BackupsOf(p.Engine, p.Guard.Raise)),
+		server.WithHistory(p.History),
 		server.WithCluster(&cluster{config: p.Config, link: p.Link, replicator: p.Replicator}),
 		server.WithSwitching(server.SwitcherOf(p.Switching, p.Config.Node, subjects.Bucket(), p.Reading.Kind)),
 		server.WithLeases(func() server.LeaseHealth { return leases(&p) }),

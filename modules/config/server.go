@@ -57,8 +57,9 @@ type Server struct {
 	// many, and else one.
 	Replicas int `koanf:"replicas"`
 
-	Leases `koanf:",squash"`
-	Log    `koanf:",squash"`
+	Leases  `koanf:",squash"`
+	History `koanf:",squash"`
+	Log     `koanf:",squash"`
 }
 
 // Leases says what the keeper allows and forgives.
@@ -138,6 +139,7 @@ func DefaultServer() Server {
 		NATS:         NATS{Tags: []string{}},
 		Backend:      BackendHybrid,
 		Leases:       defaultLeases(),
+		History:      defaultHistory(),
 		Log:          Log{Level: "info", Format: "text"},
 	}
 }
@@ -175,6 +177,7 @@ func ServerFlags(fs *pflag.FlagSet) {
 	fs.Float64("lease-hold-share", d.HoldShare, "hold endings back once where more than this share of all leases is silent; 1 never does")
 	fs.Int("lease-hold-minimum", d.HoldMinimum, "and at least so many are")
 	fs.Int("max-leases", d.MaxLeases, "so many leases may live at a time")
+	historyFlags(fs)
 	fs.String("log-level", d.Level, "debug|info|warn|error")
 	fs.String("log-format", d.Format, "text|json, on standard error")
 }
@@ -209,6 +212,7 @@ func (s *Server) Validate() error {
 		check("lease_hold_share", s.HoldShare >= 0 && s.HoldShare <= 1, "must be 0 to 1"),
 		check("lease_hold_minimum", s.HoldMinimum >= 1, "must be at least 1"),
 		check("max_leases", s.MaxLeases >= 1, "must be at least 1"),
+		s.History.validate(),
 		check("stop_timeout", s.StopTimeout >= time.Second, "must be at least 1s"),
 		check("start_timeout", s.StartTimeout >= time.Second, "must be at least 1s"),
 		check("store_dir", s.StoreDir != "" || !s.Kept(), "must be given"),

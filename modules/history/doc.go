@@ -1,0 +1,2 @@
+// Package history records what happens to the registry and to objects of coordination.
+package history

@@ -116,7 +116,6 @@ type past struct {
 	before map[Key]*bus.HistoryEntry // the newest until the moment
 	after  map[Key]*bus.HistoryEntry // the first behind it
 	last   time.Time                 // of the entry before
-	lost   *bus.HistoryEntry         // a gap that the moment may lie in
 }
 
 func newPast(at Moment) *past {

@@ -73,7 +73,7 @@ func TestThreeNodesFormAClusterThatOutlivesEachOfThem(t *testing.T) {
 		t.Errorf("asked through %s (-want +got):\n%s", lost.name, diff)
 	}
 	code, out, _ := roost(t, f.url(), "health", "--all")
-	for _, want := range []string{"n1", "n2", "n3", "keeper", "leads KV_roost_v1", "leads roost_v1_counters", "current"} {
+	for _, want := range []string{"n1", "n2", "n3", "keeper", "leads KV_roost_v1", "leads roost_v1_counters", "leads roost_v1_history", "current"} {
 		if code != exitDone || !strings.Contains(out, want) {
 			t.Errorf("roost health --all = %d; want 0 and %q in:\n%s", code, want, out)
 		}

@@ -179,7 +179,7 @@ func (f *fleet) awaitWhole(t *testing.T) {
 			if h == nil {
 				return false, m.name + " says nothing"
 			}
-			if h.Status.String() != "healthy" || h.Cluster == nil || len(h.Cluster.Streams) != 2 {
+			if h.Status.String() != "healthy" || h.Cluster == nil || len(h.Cluster.Streams) != 3 {
 				return false, fmt.Sprintf("%s is %v: %q", m.name, h.Status, h.Problems)
 			}
 			for _, s := range h.Cluster.Streams {

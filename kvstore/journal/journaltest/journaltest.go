@@ -64,6 +64,7 @@ func revisions(records []journal.Record) (all []uint64) {
 }
 
 func empty(t *testing.T, l journal.Log) {
+	t.Helper()
 	p, err := l.Last(t.Context())
 	if err != nil || p != (journal.Place{}) {
 		t.Errorf("Last = %+v, %v; want the zero Place", p, err)
@@ -74,6 +75,7 @@ func empty(t *testing.T, l journal.Log) {
 }
 
 func order(t *testing.T, l journal.Log) {
+	t.Helper()
 	sent := []journal.Record{change("event.a.b.c", 3), change("event.a.b.d", 4)}
 	gap := journal.Record{Kind: journal.Gap, Epoch: 7, Generation: "g", From: 4, To: 9, Entry: kvstore.Entry{Revision: 4, Time: sent[0].Time}}
 	p := add(t, l, journal.Place{}, sent[0])
@@ -97,6 +99,7 @@ func order(t *testing.T, l journal.Log) {
 }
 
 func conflict(t *testing.T, l journal.Log) {
+	t.Helper()
 	at := add(t, l, journal.Place{}, change("event.a.b.c", 1))
 	add(t, l, at, change("event.a.b.c", 2))
 	for _, records := range [][]journal.Record{{change("event.a.b.c", 3)}, {change("event.a.b.c", 3), change("event.a.b.d", 4)}} {
@@ -110,6 +113,7 @@ func conflict(t *testing.T, l journal.Log) {
 }
 
 func together(t *testing.T, l journal.Log) {
+	t.Helper()
 	var records []journal.Record
 	for i := range journal.MaxAppend {
 		records = append(records, change("event.a.b.c", uint64(i+1))) //nolint:gosec // small
@@ -124,6 +128,7 @@ func together(t *testing.T, l journal.Log) {
 }
 
 func pattern(t *testing.T, l journal.Log) {
+	t.Helper()
 	mark := func(kind journal.Kind, revision uint64) journal.Record {
 		return journal.Record{Kind: kind, Generation: "g", Entry: kvstore.Entry{Revision: revision, Time: time.Now()}}
 	}
@@ -139,6 +144,7 @@ func pattern(t *testing.T, l journal.Log) {
 }
 
 func pages(t *testing.T, l journal.Log) {
+	t.Helper()
 	var at journal.Place
 	for i := range 10 {
 		at = add(t, l, at, change("event.a.b.c", uint64(i+1))) //nolint:gosec // small

@@ -102,12 +102,13 @@ type plan[T any] struct {
 	from, draft *state[T]
 }
 
-// failed returns err, after which nothing has happened, unless that is not known.
+// failed returns err, after which nothing has happened, unless that is not known: what p is
+// refused now may be the very consequence of what it did.
 func (p *plan[T]) failed(err error) error {
-	if p.doubt && errors.Is(err, backend.ErrUnavailable) {
-		return unknown(err)
+	if err == nil || !p.doubt || errors.Is(err, backend.ErrUnknownOutcome) {
+		return err
 	}
-	return err
+	return unknown(err)
 }
 
 // unknown returns an ErrUnknownOutcome with the text of cause.

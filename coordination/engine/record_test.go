@@ -151,6 +151,56 @@ func TestALostAcknowledgementEndsInWhatHasHappened(t *testing.T) {
 	})
 }
 
+// Whoever has handed over does not lead any more, and may have no lease either: that is no
+// reason to say that nothing was done.
+func TestWhatMayHaveBeenDoneIsNotCalledRefused(t *testing.T) {
+	for name, follows := range map[string]func(t *testing.T, store *memkv.Store, other *node){
+		"not the leader any more": func(t *testing.T, _ *memkv.Store, other *node) {
+			t.Helper()
+			if _, _, err := other.Elections.Campaign(context.Background(), object, coordination.Candidate{Owner: "b", Priority: 1}, 0, as("b")); err != nil {
+				t.Error(err)
+			}
+		},
+		"without a lease": func(t *testing.T, store *memkv.Store, other *node) {
+			t.Helper()
+			if _, _, err := other.Elections.Campaign(context.Background(), object, coordination.Candidate{Owner: "b", Priority: 1}, 0, as("b")); err != nil {
+				t.Error(err)
+			}
+			end(t, store, "a")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				store := memkv.New()
+				n, other := start(t, store, "one"), start(t, store, "other")
+				grant(t, store, "a", "b")
+				for _, owner := range []string{"a", "b"} {
+					if _, _, err := n.Elections.Campaign(t.Context(), object, coordination.Candidate{Owner: owner}, 0, as(owner)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				tries := 0
+				n.store.onWrite(func(kvstore.Write) {
+					if tries++; tries == 1 {
+						store.LoseAcknowledgements(1)
+					} else if tries == 2 {
+						synctest.Wait()
+						follows(t, store, other)
+					}
+				})
+				_, _, err := n.Elections.Transfer(t.Context(), object, "a", "b", as("a"))
+				if !errors.Is(err, backend.ErrUnknownOutcome) {
+					t.Errorf("Transfer = %v; want ErrUnknownOutcome", err)
+				}
+				e, _, err := other.Elections.Get(t.Context(), object, backend.Read{Consistency: backend.Linearizable})
+				if err != nil || e.Record.Leader == nil || e.Record.Leader.Owner != "b" || e.Record.Term != 2 {
+					t.Errorf("the election: %+v, %v; want b lead in term 2", e.Record, err)
+				}
+			})
+		})
+	}
+}
+
 // What was done and superseded before that was known is not done again.
 func TestWhatMayHaveBeenDoneIsNotDoneTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

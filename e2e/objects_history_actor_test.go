@@ -25,7 +25,6 @@ type actorSettings struct {
 	First, Clients int // their numbers
 	Seed           uint64
 	TTL            time.Duration
-	Plain          bool  // nobody transfers, and all have the same priority
 	Began          int64 // when the history did, by the clock on the wall, which all have in common
 
 	// Fenced, if not "", is where the one client writes that holds what Fenced names: see
@@ -72,7 +71,7 @@ func actorsMain(settings string, in io.Reader, out io.Writer) error {
 			return err
 		}
 		a := &faults.Actor{
-			Number: s.First + n, Client: c, Conn: nc, Subjects: subjects, Say: say, TTL: s.TTL, Plain: s.Plain, Began: time.Unix(0, s.Began),
+			Number: s.First + n, Client: c, Conn: nc, Subjects: subjects, Say: say, TTL: s.TTL, Began: time.Unix(0, s.Began),
 			Random: rand.New(rand.NewPCG(s.Seed, uint64(s.First+n))),
 		}
 		tasks.Go(func() { a.Work(ctx) })

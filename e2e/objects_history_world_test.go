@@ -122,8 +122,6 @@ func (p *drama) enter(t *testing.T, r *troupe) {
 	t.Helper()
 	settings, err := json.Marshal(actorSettings{
 		URL: r.link.URL(), First: r.number * dramaActors, Clients: dramaActors, Seed: rand.Uint64(), TTL: dramaTTL, Began: p.began.UnixNano(),
-		// What is not known of transfers in a long history with many faults takes too long to judge.
-		Plain: len(p.nodes) > 1,
 	})
 	if err != nil {
 		t.Fatal(err)

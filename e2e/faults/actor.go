@@ -110,6 +110,7 @@ func (a *Actor) Work(ctx context.Context) {
 		}
 		f := a.do(ctx, d)
 		switch {
+		case a.lease == nil: // it has ended
 		case f.Fate == history.Unknown && d.Verb != history.Read && d.Verb != history.Add:
 			a.quit(ctx) // rather than to have something and not to know it
 		case f.Fate == history.Undone:

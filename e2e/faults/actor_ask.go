@@ -49,7 +49,12 @@ func fateOf(d history.Deed, code bus.Code) history.Fate {
 		if d.Verb == history.Acquire {
 			return history.Refused
 		}
-	case bus.CodeUnavailable, bus.CodeLimitExceeded, bus.CodeLeaseExpired:
+	case bus.CodeLeaseExpired:
+		// What it was given, or where it stood, others may have seen before the lease ended.
+		if d.Verb != history.Acquire && d.Verb != history.Campaign {
+			return history.Undone
+		}
+	case bus.CodeUnavailable, bus.CodeLimitExceeded:
 		return history.Undone
 	case bus.CodeNotOwner, bus.CodeNotFound:
 		if d.Verb == history.Transfer {

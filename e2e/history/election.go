@@ -94,11 +94,11 @@ func (e election) step(d Deed, f Finding) (election, bool) {
 	case d.Verb == ceases:
 		e.over = true
 		return e, true
-	case d.Verb == End:
-		e.dead = insert(e.dead, d.Owner)
-		return e.without(d.Owner), true
 	case f.Fate == Unknown && e.over:
 		return e, true
+	case d.Verb == End:
+		e.dead = insert(e.dead, d.Owner)
+		return e.without(d.Owner), in // of whoever takes no part it is as well taken to come later
 	case d.Verb == Campaign:
 		if slices.Contains(e.dead, d.Owner) || f.Fate == Unknown && in {
 			return e, false
@@ -110,7 +110,7 @@ func (e election) step(d Deed, f Finding) (election, bool) {
 	case d.Verb == Resign:
 		return e.without(d.Owner).elect(), in || f.Fate == Done
 	case d.Verb == Transfer:
-		return e.transfer(d)
+		return e.transfer(d, f)
 	case d.Verb == Lead:
 		if e.leader.owner != d.Owner {
 			return e, false
@@ -156,7 +156,10 @@ func (e election) come(c stander) election {
 }
 
 // transfer has a candidate lead instead of who asks for it.
-func (e election) transfer(d Deed) (election, bool) {
+func (e election) transfer(d Deed, f Finding) (election, bool) {
+	if d.To == d.Owner { // which changes nothing, if that is who leads
+		return e, e.leader.owner == d.Owner && f.Fate == Done
+	}
 	at := e.candidate(d.To)
 	if e.leader.owner != d.Owner || at < 0 {
 		return e, false

@@ -45,12 +45,14 @@ func (h holding) step(d Deed, f Finding) (holding, bool) {
 	case d.Verb == ceases:
 		h.over = true
 		return h, true
-	case d.Verb == End:
-		h.holders = without(h.holders, func(p Party) bool { return p.Owner == d.Owner })
-		h.dead = insert(h.dead, d.Owner)
-		return h, true
 	case f.Fate == Unknown && h.over:
 		return h, true
+	case d.Verb == End:
+		// Of whoever has nothing it is as well taken to come later.
+		has = slices.ContainsFunc(h.holders, func(p Party) bool { return p.Owner == d.Owner })
+		h.holders = without(h.holders, func(p Party) bool { return p.Owner == d.Owner })
+		h.dead = insert(h.dead, d.Owner)
+		return h, has
 	case d.Verb == Read:
 		return h.shows(f)
 	case d.Verb == Release:

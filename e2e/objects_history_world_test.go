@@ -70,6 +70,18 @@ type troupe struct {
 // stage starts nodes on the NATS servers of urls, and clients.
 func stage(t *testing.T, nodes int, urls []string) *drama {
 	t.Helper()
+	p := scenery(t, nodes, urls)
+	for i := range dramaTroupes {
+		r := &troupe{number: i, link: natstest.Through(t, urls[i%len(urls)])}
+		p.troupes = append(p.troupes, r)
+		p.enter(t, r)
+	}
+	return p
+}
+
+// scenery starts nodes on the NATS servers of urls.
+func scenery(t *testing.T, nodes int, urls []string) *drama {
+	t.Helper()
 	p := &drama{urls: urls, began: time.Now(), owners: map[string]*ownership{}, nodes: make([]*serverProcess, nodes)}
 	for i := range nodes {
 		p.dirs = append(p.dirs, t.TempDir())
@@ -79,11 +91,6 @@ func stage(t *testing.T, nodes int, urls []string) *drama {
 		}
 		p.links = append(p.links, links)
 		p.startNode(t, i)
-	}
-	for i := range dramaTroupes {
-		r := &troupe{number: i, link: natstest.Through(t, urls[i%len(urls)])}
-		p.troupes = append(p.troupes, r)
-		p.enter(t, r)
 	}
 	return p
 }

@@ -2,13 +2,9 @@ package e2e_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
-	"os"
 	"slices"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -18,10 +14,6 @@ import (
 	"github.com/roostbus/roost/bus/client"
 	"github.com/roostbus/roost/e2e/natstest"
 )
-
-// asWorker makes the test binary be one of a fleet of which one works; it holds where the
-// registry is.
-const asWorker = "ROOST_TEST_WORKER"
 
 // shiftOptions are short, for a test that waits for the role to pass on.
 func shiftOptions() client.SingletonOptions {
@@ -218,82 +210,4 @@ func TestOneOfAFleetWorksWhateverHappensToIt(t *testing.T) {
 	h.end()
 	now = r.after(t, now)
 	r.neverTwo(t, 2*rounds(3)+4)
-}
-
-// workerMain is one of a fleet, until in ends.
-func workerMain(url string, in io.Reader, out io.Writer) error {
-	ctx, stop := context.WithCancel(context.Background())
-	defer stop()
-	go func() {
-		_, _ = io.Copy(io.Discard, in)
-		stop()
-	}()
-	c, err := client.Connect(ctx, url, client.WithPrefix(keeperPrefix))
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	told := json.NewEncoder(out)
-	err = c.Singleton(ctx, "default", "work", func(ctx context.Context, s *client.Shift) error {
-		works(ctx, s, func(w worked) { _ = told.Encode(w) }) // nobody reads it if that fails
-		return errors.New("the shift is over")
-	}, shiftOptions())
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
-}
-
-// The same of processes that are killed, and of such that are stopped for longer than their
-// leases live and go on.
-func TestOneOfAFleetOfProcessesWorksAlthoughTheyAreKilledAndStopped(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short: processes are stopped for longer than their leases live")
-	}
-	t.Parallel()
-	n := singleNode(t, 1)
-	r := &rota{}
-	var mu sync.Mutex
-	processes := map[string]*os.Process{} // by the owners that they were
-	start := func() {
-		cmd, out := childAt(t, asWorker, n.url, os.Stderr)
-		go func() {
-			from := json.NewDecoder(out)
-			for {
-				var w worked
-				if from.Decode(&w) != nil { // it has ended
-					return
-				}
-				mu.Lock()
-				processes[w.Owner] = cmd.Process
-				mu.Unlock()
-				r.note(w)
-			}
-		}()
-	}
-	for range 5 {
-		start()
-	}
-	now := r.after(t, worked{})
-	for round := range 6 {
-		mu.Lock()
-		p := processes[now.Owner]
-		mu.Unlock()
-		signal := []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL}[round%2]
-		if err := p.Signal(signal); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s: %v", now.Owner, signal)
-		now = r.after(t, now)
-		if signal == syscall.SIGKILL {
-			start()
-			continue
-		}
-		noSooner(time.Second)
-		if err := p.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-	}
-	noSooner(shiftOptions().TTL) // who wakes would work now
-	r.neverTwo(t, 7)
 }

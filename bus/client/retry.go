@@ -115,6 +115,7 @@ var errUnfinished = errors.New("a part of the batch was not done")
 func (c *Client) write(ctx context.Context, r *request) attempt {
 	var pause backoff
 	var doubt error
+	var updated bool
 	each := max(firstWriteTry, r.patience)
 	for {
 		sent := time.Now()
@@ -131,6 +132,9 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 			doubt = errUnfinished
 		case a.fate == answered && doubt != nil && r.gone != nil && errors.Is(a.err, r.gone):
 			return attempt{fate: answered}
+		case a.fate == answered && transient(a.err) && r.dated && !updated && c.seen.now().known > r.known:
+			updated = true // that it did not know what it knows now may be all that was wrong
+			continue
 		case a.fate == answered && transient(a.err), a.fate == notSent, a.fate == refused:
 		case a.fate == answered && definite(a.err) && (doubt == nil || r.idempotent):
 			a.err = fmt.Errorf("%s: %w", c.what(r), a.err)

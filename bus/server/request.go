@@ -1,6 +1,7 @@
 package server
 
 import (
+	"errors"
 	"strconv"
 	"time"
 	"unicode"
@@ -79,16 +80,8 @@ func (r *request) parseHeaders(timeout time.Duration) error {
 		}
 		r.epoch = backend.Epoch(epoch)
 	}
-	for name, given := range map[string]*bool{bus.HeaderRepeat: &r.repeated, bus.HeaderKnown: &r.dated} {
-		s := r.header.Get(name)
-		if s == "" {
-			continue
-		}
-		known, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			return backend.Invalid(name, "%.40q must be a revision", s)
-		}
-		*given, r.known = true, backend.Revision(known)
+	if err := errors.Join(r.parseKnown(bus.HeaderRepeat, &r.repeated), r.parseKnown(bus.HeaderKnown, &r.dated)); err != nil {
+		return err
 	}
 	if r.repeated && r.dated {
 		return backend.Invalid(bus.HeaderKnown, "is for what is sent for the first time, and %s for what is not", bus.HeaderRepeat)
@@ -96,6 +89,20 @@ func (r *request) parseHeaders(timeout time.Duration) error {
 	if r.id = r.header.Get(bus.HeaderRequestID); r.id != "" {
 		return validateRequestID(r.id)
 	}
+	return nil
+}
+
+// parseKnown reads a header that says what the sender knows, and notes whether it is given.
+func (r *request) parseKnown(name string, given *bool) error {
+	s := r.header.Get(name)
+	if s == "" {
+		return nil
+	}
+	known, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		return backend.Invalid(name, "%.40q must be a revision", s)
+	}
+	*given, r.known = true, backend.Revision(known)
 	return nil
 }
 

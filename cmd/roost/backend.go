@@ -115,7 +115,7 @@ func (p *program) backendSwitch(cmd *cobra.Command, args []string, s *switchSett
 		return err
 	})
 	if err != nil || s.Quiet && begun.Switch == nil {
-		return err
+		return aboutSwitch(err)
 	}
 	show := func(write func(io.Writer) error) error {
 		if s.JSON || s.Quiet {

@@ -126,3 +126,9 @@ func addOne(ctx context.Context, c *client.Client, key client.Key) (done bool, e
 	}
 	return false, nil
 }
+
+func TestAnErrorOfASwitchSaysWhatToDoAboutIt(t *testing.T) {
+	t.Parallel()
+	node := serve(t, "--store-dir", t.TempDir())
+	complains(t, []string{"backend", "switch", "--abort", "--server", node.url}, "no switch is under way", "roost backend status")
+}

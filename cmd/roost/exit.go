@@ -57,26 +57,42 @@ var outcomes = []struct {
 	{backend.ErrUnavailable, exitUnavailable, "check that a registry runs there (roost serve) and that --prefix is its own"},
 }
 
-// objectError is an error of an object of coordination.
-type objectError struct{ err error }
+// hint says what to do about an error.
+type hint struct {
+	err  error
+	text string
+}
 
-func (e *objectError) Error() string { return e.err.Error() }
-func (e *objectError) Unwrap() error { return e.err }
+// hintedError is an error about which something else is to be done than about one of
+// registrations.
+type hintedError struct {
+	err   error
+	hints []hint
+}
 
-// aboutObject returns err as that of an object; nil for nil.
-func aboutObject(err error) error {
+func (e *hintedError) Error() string { return e.err.Error() }
+func (e *hintedError) Unwrap() error { return e.err }
+
+// aboutObject returns err as that of an object of coordination; nil for nil.
+func aboutObject(err error) error { return about(err, objectHints) }
+
+// aboutSwitch returns err as that of a switch; nil for nil.
+func aboutSwitch(err error) error { return about(err, switchHints) }
+
+func about(err error, hints []hint) error {
 	if err == nil {
 		return nil
 	}
-	return &objectError{err}
+	return &hintedError{err, hints}
 }
 
-// objectHints say what to do about errors of objects, where that is something else than
-// about those of registrations.
-var objectHints = []struct {
-	err  error
-	hint string
-}{
+var switchHints = []hint{
+	{backend.ErrNotFound, "see how the newest was with: roost backend status"},
+	{backend.ErrConflict, "see how it is with: roost backend status"},
+	{backend.ErrUnknownOutcome, "see whether it was begun with: roost backend status"},
+}
+
+var objectHints = []hint{
 	{backend.ErrUnknownOutcome, "it may have been done"},
 	{backend.ErrNotFound, "of the proposals under one name the last 16 are remembered; live instances that were registered without --permanent have a vote"},
 	{backend.ErrExists, "wait until that is decided"},
@@ -111,10 +127,10 @@ func complaint(err error) string {
 	if _, ok := errors.AsType[*codedError](err); ok {
 		return err.Error()
 	}
-	if _, ok := errors.AsType[*objectError](err); ok {
-		for _, o := range objectHints {
-			if errors.Is(err, o.err) {
-				return fmt.Sprintf("%v; %s", err, o.hint)
+	if hinted, ok := errors.AsType[*hintedError](err); ok {
+		for _, h := range hinted.hints {
+			if errors.Is(err, h.err) {
+				return fmt.Sprintf("%v; %s", err, h.text)
 			}
 		}
 	}

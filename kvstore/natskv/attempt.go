@@ -22,6 +22,9 @@ const (
 	// The buffer between server and follower.
 	pullMessages = 1000
 	pullBytes    = 32 << 20
+	// hesitation is how long what was leapt over may take to be settled by what follows.
+	// Nothing need follow: the server counts as pending what is overwritten by then.
+	hesitation = 50 * time.Millisecond
 )
 
 // attempt is one consumer's life. Messages come in on the connection's goroutine, all else
@@ -31,6 +34,7 @@ type attempt struct {
 
 	broken chan error    // what ended it, from the consumer
 	prove  chan struct{} // the consumer has no more, and has not reached target
+	leapt  chan struct{} // there are doubts, and the consumer says that it has more
 
 	mu       sync.Mutex
 	over     bool
@@ -53,7 +57,7 @@ func (f *feed) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a := &attempt{feed: f, broken: make(chan error, 1), prove: make(chan struct{}, 1), single: info.Config.Replicas <= 1}
+	a := &attempt{feed: f, broken: make(chan error, 1), prove: make(chan struct{}, 1), leapt: make(chan struct{}, 1), single: info.Config.Replicas <= 1}
 	if a.snapshot, a.target, err = a.begin(ctx, info); err != nil {
 		return err
 	}
@@ -161,6 +165,7 @@ func (a *attempt) follow(ctx context.Context, c jetstream.Consumer) error {
 	ticker := time.NewTicker(a.store.config.Check)
 	defer ticker.Stop()
 	var watch stuck
+	var settle <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -173,6 +178,15 @@ func (a *attempt) follow(ctx context.Context, c jetstream.Consumer) error {
 			return fmt.Errorf("%w: %s", nats.ErrDisconnected, status)
 		case <-a.prove:
 			if err := a.probe(ctx); err != nil {
+				return err
+			}
+		case <-a.leapt:
+			if settle == nil {
+				settle = time.After(hesitation)
+			}
+		case <-settle:
+			settle = nil
+			if err := a.settle(ctx); err != nil {
 				return err
 			}
 		case <-ticker.C:
@@ -254,7 +268,13 @@ func (a *attempt) start(empty bool) {
 func (a *attempt) reach(all bool) {
 	switch {
 	case a.doubts.any():
-		if !all || a.doubts.underway() {
+		if a.doubts.underway() {
+			return
+		}
+		if !all {
+			if !a.snapshot { // there every message may be behind a leap, and there are more
+				notify(a.leapt)
+			}
 			return
 		}
 	case a.live:
@@ -267,8 +287,23 @@ func (a *attempt) reach(all bool) {
 	case !all:
 		return
 	}
+	notify(a.prove)
+}
+
+func notify(c chan<- struct{}) {
 	select {
-	case a.prove <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
+}
+
+// settle writes the message that tells about doubts, if there are any still.
+func (a *attempt) settle(ctx context.Context) error {
+	a.mu.Lock()
+	doubtful := a.doubts.any() && !a.doubts.underway()
+	a.mu.Unlock()
+	if !doubtful {
+		return nil
+	}
+	return a.probe(ctx)
 }

@@ -56,6 +56,21 @@ func TestALeapOfABucketWithOneReplicaIsAStateWhenNothingIsPending(t *testing.T) 
 	c.want("15 torn", "16")
 }
 
+// What is counted as pending may have been overwritten, and then nothing follows.
+func TestALeapIsSettledThoughTheConsumerSaysThatItHasMore(t *testing.T) {
+	t.Parallel()
+	c := newCopy(t, 1)
+	c.pending = 7
+	c.shows("b", 15, 12, "")
+	select {
+	case <-c.attempt.leapt:
+	default:
+		t.Fatal("nobody was told of the leap")
+	}
+	c.shows("p", 16, 0, c.attempt.doubts.begin())
+	c.want("15 torn", "16")
+}
+
 func TestDoubtsOutliveTheConsumerThatCausedThem(t *testing.T) {
 	t.Parallel()
 	c := newCopy(t, 3)
@@ -102,7 +117,7 @@ func newCopy(t *testing.T, replicas int) *copying {
 			store: &Store{config: Config{Bucket: "b", Node: "n"}}, follower: c,
 			generation: "now", seen: 10, census: newCensus(),
 		},
-		broken: make(chan error, 1), prove: make(chan struct{}, 1), single: replicas == 1, live: true, shown: 10,
+		broken: make(chan error, 1), prove: make(chan struct{}, 1), leapt: make(chan struct{}, 1), single: replicas == 1, live: true, shown: 10,
 	}
 	return c
 }
@@ -110,7 +125,7 @@ func newCopy(t *testing.T, replicas int) *copying {
 // next goes on with another consumer.
 func (c *copying) next() {
 	a := c.attempt
-	c.attempt = &attempt{feed: a.feed, broken: a.broken, prove: make(chan struct{}, 1), single: a.single, target: a.seen}
+	c.attempt = &attempt{feed: a.feed, broken: a.broken, prove: make(chan struct{}, 1), leapt: make(chan struct{}, 1), single: a.single, target: a.seen}
 	c.delivery = 0
 	c.attempt.start(true)
 }

@@ -21,9 +21,10 @@ type desk struct {
 	ready []*job
 	later []*job // to be looked at again with the next tick
 
-	mu   sync.Mutex
-	over []*job
-	busy int
+	mu       sync.Mutex
+	over     []*job
+	busy     int
+	troubled map[spot]struct{} // with which it was said that one cannot go on
 }
 
 type vote struct {
@@ -39,7 +40,7 @@ type since struct {
 func (d *desk) clear() {
 	d.waits, d.votes, d.unused = map[spot]map[string]struct{}{}, map[spot]vote{}, map[spot]since{}
 	if d.jobs == nil {
-		d.jobs = map[spot]*job{}
+		d.jobs, d.troubled = map[spot]*job{}, map[spot]struct{}{}
 	}
 }
 

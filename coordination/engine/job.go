@@ -14,6 +14,7 @@ type job struct {
 	tidying
 	remove  uint64 // the revision at which it is to be removed; 0 if not
 	prove   bool   // have this node give a sign of life
+	term    uint64 // of the tenure in which it was begun; 0 if the node is not the keeper
 	again   bool   // something has come up since it was begun
 	running bool
 	err     error
@@ -68,18 +69,18 @@ func (d *desk) take() []*job {
 	begun := d.ready[:free:free]
 	d.ready = d.ready[free:]
 	for _, j := range begun {
-		j.running = true
+		j.running, j.term = true, d.term
 	}
 	return begun
 }
 
 // done notes the outcome of j.
 func (d *desk) done(ctx context.Context, j *job, err error) {
-	if err != nil && ctx.Err() == nil {
-		d.world.log.LogAttrs(ctx, slog.LevelDebug, "record not gone on with", slog.String("key", j.key), slog.Any("err", err))
-	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if ctx.Err() == nil && !j.prove {
+		d.say(ctx, j, err)
+	}
 	d.busy--
 	j.err = err
 	d.over = append(d.over, j)
@@ -100,5 +101,19 @@ func (d *desk) reap() {
 		case j.again:
 			d.changed(j.shelf, j.key)
 		}
+	}
+}
+
+// say logs that a record cannot be gone on with, once until it can. The caller holds mu.
+func (d *desk) say(ctx context.Context, j *job, err error) {
+	_, said := d.troubled[j.spot]
+	switch {
+	case err == nil && said:
+		delete(d.troubled, j.spot)
+		d.world.log.LogAttrs(ctx, slog.LevelInfo, "record gone on with again", slog.String("object", j.key))
+	case err != nil && !said:
+		d.troubled[j.spot] = struct{}{}
+		d.world.log.LogAttrs(ctx, slog.LevelWarn, "record not gone on with", slog.String("object", j.key),
+			slog.Any("ended", j.shelf.look(j.key).ended), slog.Uint64("term", j.term), slog.Any("err", err))
 	}
 }

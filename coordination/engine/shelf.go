@@ -35,6 +35,7 @@ type shelf interface {
 type duties struct {
 	revision uint64
 	dead     bool     // it names somebody whose lease has ended
+	ended    []string // whom
 	orphans  bool     // a request of this process waits there that has ended
 	previous bool     // one of another process of this node's name waits there
 	nodes    []string // where requests wait
@@ -78,7 +79,12 @@ func (o *Objects[T]) look(key string) duties {
 	if !s.present {
 		return d
 	}
-	d.dead = slices.ContainsFunc(s.owners, o.dead)
+	for _, owner := range s.owners {
+		if o.dead(owner) && !slices.Contains(d.ended, owner) {
+			d.ended = append(d.ended, owner)
+		}
+	}
+	d.dead = len(d.ended) > 0
 	if o.kind.tickets != nil {
 		for _, t := range o.kind.tickets(&s.value) {
 			if !slices.Contains(d.nodes, t.Node) {

@@ -161,7 +161,7 @@ func (p *party) withdraw(ctx context.Context, generation uint64) {
 	c := p.b.c
 	body := bus.ArriveRequest{User: p.user, Size: p.b.size, Generation: generation}
 	c.background(context.WithoutCancel(ctx), p.id(), func(ctx context.Context) {
-		leave := func() error { return c.insist(ctx, p.b.subject(bus.VerbArrive), body) }
+		leave := func() error { return c.insist(ctx, p.lease.Owner(), p.b.subject(bus.VerbArrive), body) }
 		if err := leave(); !errors.Is(err, backend.ErrLeaseExpired) && sleep(ctx, lateness) {
 			_ = leave()
 		}

@@ -82,24 +82,25 @@ func (cl *claim) letGo(ctx context.Context, owner string, user bus.User, late bo
 	c := cl.c
 	body := bus.ReleaseRequest{User: user}
 	c.background(context.WithoutCancel(ctx), cl.id(owner), func(ctx context.Context) {
-		release := func() error { return c.insist(ctx, cl.subject(bus.VerbRelease), body) }
+		release := func() error { return c.insist(ctx, owner, cl.subject(bus.VerbRelease), body) }
 		if release() == nil && late && sleep(ctx, lateness) {
 			_ = release()
 		}
 	})
 }
 
-// insist sends what may be done any number of times until there is a definite answer, and
+// insist sends for owner what may be done any number of times until there is a definite answer, and
 // returns what that is, or until ctx is over.
-func (c *Client) insist(ctx context.Context, subject string, body any) error {
+func (c *Client) insist(ctx context.Context, owner, subject string, body any) error {
 	var again schedule
+	var trouble complaint
 	for {
 		r := &request{subject: subject, idempotent: true}
 		a := c.send(ctx, r, Write{}, body)
 		if a.err == nil || ctx.Err() != nil || definite(a.err) && !transient(a.err) {
 			return a.err
 		}
-		c.log.LogAttrs(ctx, slog.LevelWarn, "not given up yet", slog.String("subject", subject), slog.Any("err", a.err))
+		trouble.about(ctx, c.log, "not given up yet", slog.String("subject", subject), slog.String("owner", owner), slog.Any("err", a.err))
 		again.again()
 		sleep(ctx, time.Until(again.at))
 	}

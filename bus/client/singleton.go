@@ -148,6 +148,7 @@ type singleton struct {
 
 	failures int
 	pause    schedule
+	unleased complaint
 }
 
 // serve takes lease after lease, until run is done or ctx is over.
@@ -157,7 +158,7 @@ func (s *singleton) serve(ctx context.Context) error {
 		lease, err := s.c.Grant(ctx, LeaseOptions{TTL: s.o.TTL, Grace: new(2 * (s.o.StopTime + reconnecting)), Name: s.election.name.Name})
 		switch {
 		case err == nil:
-			again = schedule{}
+			again, s.unleased = schedule{}, complaint{}
 			over, err := s.under(ctx, lease)
 			s.giveUp(ctx, lease)
 			if over {
@@ -168,7 +169,7 @@ func (s *singleton) serve(ctx context.Context) error {
 		case errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrClosed):
 			return err
 		default:
-			s.log(ctx, "no lease is granted", err)
+			s.unleased.about(ctx, s.c.log, "singleton", s.attrs("no lease is granted", err)...)
 			again.again()
 			sleep(ctx, time.Until(again.at))
 		}
@@ -181,7 +182,7 @@ func (s *singleton) giveUp(ctx context.Context, lease *Lease) {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), releaseTime, errDeadline)
 	defer cancel()
 	if err := lease.Revoke(ctx); err != nil {
-		s.log(ctx, "the lease was not revoked, and ends by itself", err)
+		s.log(ctx, "the lease was not revoked, and ends by itself", err, slog.String("owner", lease.Owner()))
 	}
 }
 
@@ -194,7 +195,7 @@ func (s *singleton) under(ctx context.Context, lease *Lease) (over bool, err err
 		case ctx.Err() != nil, errors.Is(err, backend.ErrClosed), errors.Is(err, backend.ErrInvalid), errors.Is(err, backend.ErrTooLarge):
 			return true, err
 		default:
-			s.log(ctx, "no candidate any more", err)
+			s.log(ctx, "no candidate any more", err, slog.String("owner", lease.Owner()))
 			if !lease.ended() && !sleep(ctx, jittered(lastPause)) {
 				return true, context.Cause(ctx)
 			}
@@ -224,11 +225,11 @@ func (s *singleton) lead(ctx context.Context, led *Leadership) (over bool, err e
 		case err == nil && !ended:
 			return true, nil
 		case !ended:
-			s.failed(ctx, err, time.Since(began))
+			s.failed(ctx, led, err, time.Since(began))
 			if s.o.Tries > 0 && s.failures >= s.o.Tries {
 				s.failures = 0
 				if err := led.Resign(ctx); err != nil {
-					s.log(ctx, "not resigned", err)
+					s.log(ctx, "not resigned", err, of(led)...)
 				}
 				return false, nil
 			}
@@ -238,8 +239,8 @@ func (s *singleton) lead(ctx context.Context, led *Leadership) (over bool, err e
 }
 
 // failed takes note that a run has failed.
-func (s *singleton) failed(ctx context.Context, err error, lasted time.Duration) {
-	s.log(ctx, "run has failed", err)
+func (s *singleton) failed(ctx context.Context, led *Leadership, err error, lasted time.Duration) {
+	s.log(ctx, "run has failed", err, of(led)...)
 	if lasted >= goodRun {
 		s.failures, s.pause = 0, schedule{}
 	}
@@ -309,7 +310,15 @@ func (s *singleton) once(ctx context.Context, led *Leadership) (ended bool, err 
 	}
 }
 
-func (s *singleton) log(ctx context.Context, message string, err error) {
-	s.c.log.LogAttrs(ctx, slog.LevelWarn, "singleton", slog.String("name", s.election.name.String()),
-		slog.String("state", message), slog.Any("err", err))
+// log logs what has happened to s, and of which lease or leadership.
+func (s *singleton) log(ctx context.Context, message string, err error, of ...slog.Attr) {
+	s.c.log.LogAttrs(ctx, slog.LevelWarn, "singleton", s.attrs(message, err, of...)...)
+}
+
+func (s *singleton) attrs(message string, err error, of ...slog.Attr) []slog.Attr {
+	return append([]slog.Attr{slog.String("name", s.election.name.String()), slog.String("state", message), slog.Any("err", err)}, of...)
+}
+
+func of(led *Leadership) []slog.Attr {
+	return []slog.Attr{slog.String("owner", led.Owner()), slog.Uint64("term", led.Term())}
 }

@@ -176,6 +176,7 @@ func (r *voting) vote(ctx context.Context, p Proposal) {
 		return
 	}
 	var again schedule
+	var trouble complaint
 	for ctx.Err() == nil {
 		accept, reason, err := r.Decide(ctx, p)
 		var over bool
@@ -184,7 +185,8 @@ func (r *voting) vote(ctx context.Context, p Proposal) {
 			over = err == nil || inVain(err)
 		}
 		if err != nil && ctx.Err() == nil {
-			r.c.log.LogAttrs(ctx, slog.LevelWarn, "not voted", slog.String("proposal", p.ID), slog.Any("err", err))
+			trouble.about(ctx, r.c.log, "not voted", slog.String("object", p.Namespace+"."+p.Name), slog.String("proposal", p.ID),
+				slog.String("owner", r.Lease.Owner()), slog.Any("err", err))
 		}
 		if over {
 			return

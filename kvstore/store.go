@@ -25,6 +25,10 @@ var (
 	ErrInvalid = errors.New("invalid write")
 	// ErrClosed means that the store was closed. It is an ErrUnavailable.
 	ErrClosed = fmt.Errorf("store closed: %w", ErrUnavailable)
+	// ErrFellBack is the cause of a [Follower.Stale] before a snapshot of a store that has
+	// lost, in the same life, what the follower was shown: it was rolled back. Its revisions
+	// may have outgrown again what they were.
+	ErrFellBack = errors.New("the store has fallen back")
 )
 
 // ConflictError is an ErrConflict.
@@ -169,7 +173,7 @@ type Follower interface {
 	Live(revision uint64)
 
 	// Stale says that nothing newer may arrive for a while, and why. What was applied
-	// stays true as of its revision.
+	// stays true as of its revision, but where the cause is ErrFellBack.
 	Stale(cause error)
 }
 

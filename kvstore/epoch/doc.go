@@ -20,6 +20,6 @@
 // # Not guaranteed
 //
 //   - That a store is recognised as rolled back when the memory was rolled back with it,
-//     or when its revisions have outgrown every memory since. Start once with
+//     or when, while no node was connected, its revisions have outgrown every memory. Start once with
 //     [WithRaise] after such a restore.
 package epoch

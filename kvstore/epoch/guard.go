@@ -39,6 +39,7 @@ type Guard struct {
 	last       uint64             // how far the feed has come
 	settled    bool               // outside a snapshot
 	current    uint32             // 0 while it is being decided
+	fallen     uint32             // that the store was in when it fell back
 	highest    uint32             // that was ever current or remembered
 	least      uint32             // that the store is to have; see Raise
 	news       chan struct{}      // closed when current may have changed
@@ -124,8 +125,16 @@ func (g *Guard) Advance(revision uint64) {
 	g.mu.Unlock()
 }
 
-// Stale implements [kvstore.Follower].
-func (g *Guard) Stale(error) {}
+// Stale implements [kvstore.Follower]. A store that has fallen back is told from what it was
+// by another epoch, however far its revisions have come since.
+func (g *Guard) Stale(cause error) {
+	if !errors.Is(cause, kvstore.ErrFellBack) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.fallen = max(g.fallen, g.current)
+}
 
 // decide takes the stored epoch where it is good and asks for another where it is not.
 // The caller holds mu.
@@ -152,6 +161,8 @@ func (g *Guard) doubt() error {
 		return errors.New("the store was made anew")
 	case g.raise && (g.raised == 0 || g.stored.Epoch < g.raised):
 		return errors.New("a new one was asked for")
+	case g.stored.Epoch <= g.fallen:
+		return errors.New("the store has lost what this node has seen")
 	case g.stored.Epoch < g.highest:
 		return fmt.Errorf("the store's is %d, below the %d that this node has seen", g.stored.Epoch, g.highest)
 	case g.stored.Epoch == r.Epoch && r.Generation != "" && r.Generation != g.generation:

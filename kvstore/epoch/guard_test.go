@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -240,4 +241,24 @@ func TestADamagedFileIsAnErrorThatSaysWhatToDo(t *testing.T) {
 	if _, syntax := errors.AsType[*json.SyntaxError](err); !syntax || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "--new-epoch") {
 		t.Errorf("NewGuard = %v; want the syntax error, the path and the way out", err)
 	}
+}
+
+func TestAStoreThatFellBackGetsAHigherEpochHoweverFarItHasComeSince(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := memkv.New()
+		n := start(t, store, epoch.Forgetful())
+		defer n.stop()
+		before := n.current(t)
+		e, err := store.Get(t.Context(), epoch.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Stale(fmt.Errorf("%w from revision 7", kvstore.ErrFellBack))
+		n.Begin(n.tail.Generation())
+		n.Apply(e)
+		n.Live(e.Revision + 1000)
+		if got := n.current(t); got <= before {
+			t.Errorf("epoch = %d after a fall back; want more than %d", got, before)
+		}
+	})
 }

@@ -75,7 +75,7 @@ func (f *feed) attempt(ctx context.Context) error {
 			life := f.generation
 			f.store.life.Store(&life)
 		}
-		f.afresh, f.census = true, newCensus()
+		f.afresh, f.census, f.witnesses = true, newCensus(), witnesses{}
 		f.doubts.clear()
 		f.follower.Begin(f.generation)
 	}
@@ -227,6 +227,7 @@ func (a *attempt) receive(m jetstream.Msg) {
 	e.Torn = a.doubts.any() && !a.snapshot
 	a.follower.Apply(e.Entry)
 	a.shown = place.sequence
+	a.witnesses.add(place.sequence, place.at)
 	if !a.snapshot {
 		a.seen = max(a.seen, place.sequence)
 	}

@@ -26,6 +26,7 @@ type feed struct {
 	// Of what has been shown. Guarded by the attempt's lock while one runs.
 	generation kvstore.Generation // "" before the first snapshot
 	seen       uint64             // everything up to it has been shown
+	witnesses  witnesses          // what was shown last
 	afresh     bool               // there must be a snapshot
 	census     *census
 	doubts     doubts
@@ -107,10 +108,26 @@ func (f *feed) begin(ctx context.Context, info *jetstream.StreamInfo) (snapshot 
 			return false, 0, err
 		}
 		if target <= f.seen {
-			f.store.log.LogAttrs(ctx, slog.LevelWarn, "bucket fell back",
-				slog.Uint64("seen", f.seen), slog.Uint64("revision", target))
+			f.fell(ctx, target)
 			return true, target, nil
 		}
 	}
+	history, err := f.recognised(ctx)
+	switch {
+	case err != nil:
+		return false, 0, err
+	case history == elsewhere:
+		f.fell(ctx, target)
+		return true, target, nil
+	case history == unproven:
+		return true, target, nil
+	}
 	return f.afresh || time.Since(f.heard) > f.store.config.MarkerTTL/2, target, nil
+}
+
+// fell says that the bucket has lost what was shown.
+func (f *feed) fell(ctx context.Context, now uint64) {
+	f.store.log.LogAttrs(ctx, slog.LevelWarn, "bucket fell back", slog.Uint64("seen", f.seen), slog.Uint64("revision", now))
+	f.stale = true
+	f.follower.Stale(fmt.Errorf("%w from revision %d", kvstore.ErrFellBack, f.seen))
 }

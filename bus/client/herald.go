@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -54,46 +53,29 @@ func (c *Client) attend(ctx context.Context, h *herald) error {
 	defer e.close()
 	e.rule = follow.New()
 	e.rule.Reconnected()
-	var retry <-chan time.Time
-	var pause backoff
-	for {
-		if r, want := e.rule.Wanted(); want && retry == nil {
-			switch err := h.read(ctx, e, r); {
-			case err == nil:
-				pause = backoff{}
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case errors.Is(err, backend.ErrCompacted):
-				// the rule asks for another
-			case errors.Is(err, backend.ErrUnavailable) && !errors.Is(err, backend.ErrClosed):
-				retry = time.After(pause.step())
-			default:
-				return err
-			}
-			continue
-		}
+	return e.follow(ctx, func(r follow.Request) error { return h.read(ctx, e, r) }, func(retry <-chan time.Time) (bool, error) {
 		m, err := e.hear(ctx, retry)
-		switch {
-		case err != nil:
-			return err
-		case m == nil:
-			retry = nil // whatever it was, try at once
-			continue
+		if m == nil || err != nil {
+			return false, err
 		}
-		a, err := c.announced(h.kind, m)
-		if err != nil {
-			c.log.LogAttrs(ctx, slog.LevelWarn, "announcement cannot be read", slog.String("subject", m.Subject), slog.Any("err", err))
-			e.rule.Doubt()
-			continue
-		}
-		// That of an announcement which was missed is in this one, or is of no matter.
-		news := follow.Event{Key: keyOf(a.object), Revision: a.revision, Removes: a.body == nil}
-		if e.rule.Event(news, time.Now()) == follow.Apply {
-			if err := h.heard(&a); err != nil {
-				return err
-			}
-		}
+		return true, h.take(ctx, e, m)
+	})
+}
+
+// take takes in an announcement.
+func (h *herald) take(ctx context.Context, e *ear, m *nats.Msg) error {
+	a, err := e.c.announced(h.kind, m)
+	if err != nil {
+		e.c.log.LogAttrs(ctx, slog.LevelWarn, "announcement cannot be read", slog.String("subject", m.Subject), slog.Any("err", err))
+		e.rule.Doubt()
+		return nil
 	}
+	// That of an announcement which was missed is in this one, or is of no matter.
+	news := follow.Event{Key: keyOf(a.object), Revision: a.revision, Removes: a.body == nil}
+	if e.rule.Event(news, time.Now()) != follow.Apply {
+		return nil
+	}
+	return h.heard(&a)
 }
 
 // keyOf is the name that the rule knows an object by.

@@ -47,37 +47,13 @@ func (r *Replica) run(ctx context.Context) error {
 	r.linked.Store(true)
 	defer r.linked.Store(false)
 
-	var retry <-chan time.Time
-	var pause backoff
-	for {
-		if request, want := r.rule.Wanted(); want && retry == nil {
-			switch err := r.relist(ctx, e, request); {
-			case err == nil:
-				pause = backoff{}
-			case ctx.Err() != nil:
-				return context.Cause(ctx)
-			case errors.Is(err, backend.ErrCompacted):
-				// the rule asks for another
-			case errors.Is(err, backend.ErrUnavailable) && !errors.Is(err, backend.ErrClosed):
-				retry = time.After(pause.step())
-			default:
-				return err
-			}
-			continue
-		}
+	return e.follow(ctx, func(request follow.Request) error { return r.relist(ctx, e, request) }, func(retry <-chan time.Time) (bool, error) {
 		event, heard, err := e.next(ctx, retry)
-		switch {
-		case err != nil:
-			return err
-		case heard:
-			err = r.hear(e, event) //nolint:contextcheck // what is in memory does not wait
-		default:
-			retry = nil // whatever it was, try at once
+		if !heard || err != nil {
+			return false, err
 		}
-		if err != nil {
-			return err
-		}
-	}
+		return true, r.hear(e, event) //nolint:contextcheck // what is in memory does not wait
+	})
 }
 
 // hear takes in an event, and those that wait behind it.

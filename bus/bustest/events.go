@@ -32,8 +32,7 @@ func (a *assembly) listen(ctx context.Context) error {
 		if err := json.Unmarshal(m.Data, &ended); err != nil {
 			return fmt.Errorf("read an event of NATS: %w", err)
 		}
-		switch ended.Reason {
-		case server.ClientClosed.String(), server.ReadError.String(), server.WriteError.String():
+		if clock.ClosedByPeer(ended.Reason) {
 			a.clock.Disconnected(clock.Connection{Server: ended.Server.ID, Client: ended.Client.ID})
 		}
 	}

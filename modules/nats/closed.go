@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/nats-io/nats-server/v2/server"
+	"github.com/roostbus/roost/coordination/keeper/clock"
 )
 
 // Closed is a client's connection that its other end has closed.
@@ -40,19 +40,5 @@ func closedOf(data []byte) (c Closed, byPeer bool, err error) {
 	if a.Client.Kind != "" && a.Client.Kind != "Client" {
 		return Closed{}, false, nil
 	}
-	return Closed{Server: a.Server.ID, Client: a.Client.ID, Reason: a.Reason}, closedByPeer(a.Reason), nil
-}
-
-// closedByPeer reports whether a connection that ended for reason was ended by its other
-// end: the end of the stream (FIN), or an error of reading or writing (RST). Servers turn
-// TCP's own keepalive off, so an error is no sign of silence; silence is a stale connection.
-//
-// Every other reason, one of a server to come included, is a server's decision about a
-// client that may well live.
-func closedByPeer(reason string) bool {
-	switch reason {
-	case server.ClientClosed.String(), server.ReadError.String(), server.WriteError.String():
-		return true
-	}
-	return false
+	return Closed{Server: a.Server.ID, Client: a.Client.ID, Reason: a.Reason}, clock.ClosedByPeer(a.Reason), nil
 }

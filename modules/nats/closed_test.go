@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats-server/v2/server"
+
+	"github.com/roostbus/roost/coordination/keeper/clock"
 )
 
 // TestThreeOfTheServersReasonsMeanThatThePeerClosed also fails when a new server knows more
@@ -16,7 +18,7 @@ func TestThreeOfTheServersReasonsMeanThatThePeerClosed(t *testing.T) {
 	var byPeer []string
 	for state := server.ClientClosed; state.String() != unknown; state++ {
 		known++
-		if closedByPeer(state.String()) {
+		if clock.ClosedByPeer(state.String()) {
 			byPeer = append(byPeer, state.String())
 		}
 	}
@@ -27,8 +29,8 @@ func TestThreeOfTheServersReasonsMeanThatThePeerClosed(t *testing.T) {
 		t.Errorf("the server knows %d reasons; 37 were thought about", known)
 	}
 	for _, other := range []string{"", unknown, "client closed"} {
-		if closedByPeer(other) {
-			t.Errorf("closedByPeer(%q) = true", other)
+		if clock.ClosedByPeer(other) {
+			t.Errorf("clock.ClosedByPeer(%q) = true", other)
 		}
 	}
 }

@@ -44,7 +44,7 @@ type Option func(*Backend)
 func WithLogger(l *slog.Logger) Option { return func(b *Backend) { b.log = l } }
 
 // New returns a Backend on store. tail, the feed of that very store, says how far this node
-// has come; New subscribes to it, and it must not run yet. The Backend answers once tail has
+// has come; New subscribes to it. The Backend answers once tail has
 // shown everything; see Ready.
 func New(store kvstore.Store, tail *kvstore.Tail, epochs Epochs, live backend.Liveness, opts ...Option) *Backend {
 	b := &Backend{
@@ -58,6 +58,7 @@ func New(store kvstore.Store, tail *kvstore.Tail, epochs Epochs, live backend.Li
 	b.feed = NewFeed(tail, epochs, live, b.log)
 	b.feed.owners = newOwners(live)
 	b.cancel = live.OnEnd(b.feed.End)
+	b.feed.Follow()
 	return b
 }
 

@@ -68,17 +68,21 @@ var (
 	errUndecided = fmt.Errorf("%w: the epoch of the bucket is being decided", backend.ErrUnavailable)
 )
 
-// NewFeed returns a Feed of what tail shows. It subscribes to tail, behind live, where that hears of leases from it: who lives is asked as of each place in
-// the order of the store. Call [Feed.End] with every ending that live tells.
+// NewFeed returns a Feed of what tail shows, from [Feed.Follow] on. Call [Feed.End] with every
+// ending that live tells.
 func NewFeed(tail *kvstore.Tail, epochs Epochs, live backend.Liveness, log *slog.Logger) *Feed {
 	f := &Feed{
 		tail: tail, epochs: epochs, live: live, log: log,
 		first: make(chan struct{}), mirrors: map[backend.Scope]*Mirror{},
 	}
 	f.set(errSyncing)
-	tail.Subscribe("", f)
 	return f
 }
+
+// Follow subscribes to the tail, which may be running: nothing of f may be changed from now
+// on but by its methods. It comes behind live, where that hears of leases from the same tail:
+// who lives is asked as of each place in the order of the store.
+func (f *Feed) Follow() { f.tail.Subscribe("", f) }
 
 // Serving returns why calls cannot be answered, nil if they can.
 func (f *Feed) Serving() error {

@@ -47,8 +47,8 @@ func WithLogger(l *slog.Logger) Option { return func(b *Backend) { b.log = l } }
 func WithName(name string) Option { return func(b *Backend) { b.name = name } }
 
 // New returns a Backend that writes to store and reads what tail, the feed of that very
-// store, shows. It subscribes to tail, which must not run yet, and answers once tail has
-// shown everything; see Ready.
+// store, shows. It subscribes to tail, and answers once tail has shown everything; see
+// Ready.
 func New(store kvstore.Store, tail *kvstore.Tail, epochs durable.Epochs, live backend.Liveness, opts ...Option) *Backend {
 	b := &Backend{
 		tail:    tail,
@@ -64,6 +64,7 @@ func New(store kvstore.Store, tail *kvstore.Tail, epochs durable.Epochs, live ba
 	b.feed = durable.NewFeed(tail, epochs, live, b.log)
 	b.feed.Mirror(b.view)
 	b.cancel = live.OnEnd(b.feed.End)
+	b.feed.Follow()
 	return b
 }
 

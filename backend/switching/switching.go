@@ -200,10 +200,13 @@ func (s *Backend) Watch(ctx context.Context, q backend.Query, since backend.Revi
 				}
 				next, begun = stamp.Revision, true
 			}
-			moved := false
+			moved, gap := false, false
 			for e, err := range h.Watch(ctx, q, since) {
 				if moved = s.again(h, err); moved {
 					break
+				}
+				if gap = gap || e.Kind == backend.Gap; err == nil && !gap && e.Revision <= since {
+					continue // the one before was shown it first, and has told it
 				}
 				if err == nil {
 					next = max(next, e.Revision)

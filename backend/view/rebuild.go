@@ -60,12 +60,13 @@ func (b *Rebuild) Commit(s Snapshot) {
 		c.floor = s.Revision
 	}
 	known := old.newest()
+	var late bool
 	if same {
 		if c.floor <= old.revision() {
 			c.floor = old.floor
 		}
 		c.forgotten = old.forgotten
-		c.adopt(old, known, s.Revision)
+		late = c.adopt(old, known, s.Revision)
 		c.advance(old.revision())
 	} else {
 		c.forgotten = c.floor
@@ -79,7 +80,10 @@ func (b *Rebuild) Commit(s Snapshot) {
 		v.endWatches(elsewhere(old.epoch, s.Epoch))
 		v.waits.restart(elsewhere(old.epoch, s.Epoch))
 	} else {
-		v.loseWatches(min(known, s.Revision-1))
+		if late {
+			known = min(known, s.Revision-1)
+		}
+		v.loseWatches(known)
 		v.waits.restart(nil)
 	}
 	v.waits.reached(c.revision())
@@ -98,8 +102,9 @@ func (v *View) loseWatches(at backend.Revision) {
 }
 
 // adopt gives c, a snapshot that reaches to revision at, the memory of old, which knew
-// everything up to known: endings, removals, and what the change of a key was before.
-func (c *core) adopt(old *core, known, at backend.Revision) {
+// everything up to known: endings, removals, and what the change of a key was before. late
+// says that something is shown as changed at revision at that was not in old.
+func (c *core) adopt(old *core, known, at backend.Revision) (late bool) {
 	now := time.Now()
 	for _, o := range old.owners {
 		if o.ended != nil {
@@ -109,7 +114,7 @@ func (c *core) adopt(old *core, known, at backend.Revision) {
 	for r := range c.table.all {
 		if n := r.version.Load(); !n.gone && n.shown <= known && old.table.get(&n.Key) == nil {
 			next := n.clone()
-			next.shown = at
+			next.shown, late = at, true
 			c.show(r, n, next, now)
 		}
 	}
@@ -118,6 +123,7 @@ func (c *core) adopt(old *core, known, at backend.Revision) {
 		r := c.table.get(&before.Key)
 		if r == nil {
 			c.bury(before, at, now)
+			late = late || !before.gone
 			continue
 		}
 		n := r.version.Load()
@@ -131,10 +137,11 @@ func (c *core) adopt(old *core, known, at backend.Revision) {
 		if next.gone && before.gone { // readers have missed nothing
 			next.shown, next.previous = max(next.shown, before.shown), before.previous
 		} else if next.shown <= known {
-			next.shown = at
+			next.shown, late = at, true
 		}
 		c.show(r, n, next, now)
 	}
+	return late
 }
 
 // bury remembers a key that the snapshot does not have: it was removed, at the latest

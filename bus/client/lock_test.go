@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,12 +86,13 @@ func TestAWaiterKeepsItsPlaceHoweverLongItWaits(t *testing.T) {
 		lease, lock := grant(t, c, ttl), c.Lock("default", "db")
 		first := acquired(t, lock, lease, LockOptions{})
 		order := make(chan string, 2)
+		var waiters sync.WaitGroup
 		for _, name := range []string{"second", "third"} {
-			go func() {
+			waiters.Go(func() {
 				h := acquired(t, lock, lease, LockOptions{Holder: name})
-				released(t, h)
 				order <- name
-			}()
+				released(t, h)
+			})
 			synctest.Wait()
 			time.Sleep(time.Second)
 		}
@@ -108,6 +110,7 @@ func TestAWaiterKeepsItsPlaceHoweverLongItWaits(t *testing.T) {
 		if diff := cmp.Diff([]string{"second", "third"}, []string{<-order, <-order}); diff != "" {
 			t.Error(diff)
 		}
+		waiters.Wait()
 	})
 }
 

@@ -112,6 +112,7 @@ func TestBenchOfARunningRegistryLeavesNothingBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	streams := func() []string { return slices.Sorted(chanValues(js.StreamNames())) }
+	await(t, "the history", func() (bool, string) { return slices.Contains(streams(), "roost_v1_history"), "it is not there" })
 	before := streams()
 	benched(t, append(slices.Clone(short), "--server", node.url, "--only", "P1,P3,P5,P6,P7,P8,P11,P12,P13,P13b,P14")...)
 	if got := strings.TrimSpace(must(t, node.url, "count", "--all-namespaces", "--json")); got != `{"count":1}` {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -15,8 +16,10 @@ import (
 
 // disk is a server that does one thing after the other.
 type disk struct {
+	busy chan struct{} // filled while it works
+
+	mu         sync.Mutex    // guards what follows
 	one, group time.Duration // how long a write takes, and a group
-	busy       chan struct{} // filled while it works
 	last       uint64
 	groups     [][]string // the subjects of each that was made
 	refuse     string     // groups with this subject are refused
@@ -26,8 +29,39 @@ type disk struct {
 func (d *disk) write() uint64 {
 	d.busy <- struct{}{}
 	defer func() { <-d.busy }()
-	time.Sleep(d.one)
+	one, _ := d.takes()
+	time.Sleep(one)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.last++
+	return d.last
+}
+
+// takes returns how long a write takes, and a group.
+func (d *disk) takes() (one, group time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.one, d.group
+}
+
+// slow has a write take so long from now on, and a group.
+func (d *disk) slow(one, group time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.one, d.group = one, group
+}
+
+// made returns the groups that were made.
+func (d *disk) made() [][]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.groups)
+}
+
+// newest returns the newest revision.
+func (d *disk) newest() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	return d.last
 }
 
@@ -39,7 +73,10 @@ func (d *disk) send(messages []*nats.Msg, published func()) (uint64, error) {
 		subjects[i] = m.Subject
 	}
 	published()
-	time.Sleep(d.group)
+	_, group := d.takes()
+	time.Sleep(group)
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	for _, s := range subjects {
 		if s == d.refuse {
 			return 0, &jetstream.APIError{Code: 400, ErrorCode: codeWrongRevision}
@@ -131,7 +168,7 @@ func TestWritesAreGroupedOnceTheDiskBecomesSlow(t *testing.T) {
 		d := &disk{one: 50 * time.Microsecond, group: 5 * time.Millisecond}
 		g := grouped(t, d)
 		d.crowded(t, g, 64, 10*time.Second)
-		d.one, d.group = 2*time.Millisecond, 20*time.Millisecond
+		d.slow(2*time.Millisecond, 20*time.Millisecond)
 		d.crowded(t, g, 64, 5*time.Second)
 		if made := d.crowded(t, g, 64, 10*time.Second); made < 3*5000 {
 			t.Errorf("%d writes in 10 s, want three times the 5000 of writes by themselves", made)
@@ -144,7 +181,8 @@ func primed(t *testing.T, d *disk) *grouper {
 	t.Helper()
 	g := grouped(t, d)
 	now := time.Now()
-	g.costs = costs{one: d.one, oneAt: now, group: d.group, groupAt: now}
+	one, group := d.takes()
+	g.costs = costs{one: one, oneAt: now, group: group, groupAt: now}
 	return g
 }
 
@@ -195,7 +233,7 @@ func TestEachOfAGroupGetsItsOwnAnswer(t *testing.T) {
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		if len(d.groups) == 0 {
+		if len(d.made()) == 0 {
 			t.Fatal("no group was made")
 		}
 		seen := map[uint64]bool{}
@@ -206,7 +244,7 @@ func TestEachOfAGroupGetsItsOwnAnswer(t *testing.T) {
 			seen[r] = true
 		}
 		first := revisions[0]
-		for _, subjects := range d.groups {
+		for _, subjects := range d.made() {
 			for k, s := range subjects[1:] {
 				var a, b int
 				_, _ = fmt.Sscanf(subjects[k], "key.%d", &a)
@@ -228,11 +266,11 @@ func TestWhereOneOfAGroupIsRefusedEachGoesByItself(t *testing.T) {
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		if len(d.groups) != 0 || !alone[40] {
-			t.Errorf("%d groups were made, and the refused write went alone: %t", len(d.groups), alone[40])
+		if len(d.made()) != 0 || !alone[40] {
+			t.Errorf("%d groups were made, and the refused write went alone: %t", len(d.made()), alone[40])
 		}
-		if d.last != 64 || revisions[40] == 0 {
-			t.Errorf("%d writes were made, want 64", d.last)
+		if d.newest() != 64 || revisions[40] == 0 {
+			t.Errorf("%d writes were made, want 64", d.newest())
 		}
 	})
 }
@@ -252,8 +290,8 @@ func TestAGroupWhoseAnswerIsLostIsLostToEachOfIt(t *testing.T) {
 				t.Errorf("write %d = %v, alone %t", i, err, alone[i])
 			}
 		}
-		if len(d.groups) == 0 || lost != len(d.groups[0]) {
-			t.Errorf("%d are lost, want those of the first group, %d", lost, len(d.groups[0]))
+		if len(d.made()) == 0 || lost != len(d.made()[0]) {
+			t.Errorf("%d are lost, want those of the first group, %d", lost, len(d.made()[0]))
 		}
 	})
 }
@@ -266,7 +304,7 @@ func TestAKeyIsAtMostOnceInAGroup(t *testing.T) {
 		if err := errors.Join(errs...); err != nil {
 			t.Fatal(err)
 		}
-		for _, subjects := range d.groups {
+		for _, subjects := range d.made() {
 			seen := map[string]bool{}
 			for _, s := range subjects {
 				if seen[s] {
@@ -275,8 +313,8 @@ func TestAKeyIsAtMostOnceInAGroup(t *testing.T) {
 				seen[s] = true
 			}
 		}
-		if d.last != 128 {
-			t.Errorf("%d writes were made, want 128", d.last)
+		if d.newest() != 128 {
+			t.Errorf("%d writes were made, want 128", d.newest())
 		}
 	})
 }
@@ -287,7 +325,7 @@ func TestWhoGivesUpKnowsWhetherItWasSent(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		d := slow()
-		d.group = 20 * time.Millisecond
+		d.slow(time.Millisecond, 20*time.Millisecond)
 		g := primed(t, d)
 		ctx, cancel := context.WithTimeout(t.Context(), 15*time.Millisecond)
 		defer cancel()
@@ -301,7 +339,7 @@ func TestWhoGivesUpKnowsWhetherItWasSent(t *testing.T) {
 			}
 		}
 		all.Wait()
-		for _, subjects := range d.groups {
+		for _, subjects := range d.made() {
 			for _, s := range subjects {
 				if s == "late.1" || s == "late.2" {
 					t.Errorf("%s was sent after its caller had given up", s)
@@ -312,7 +350,7 @@ func TestWhoGivesUpKnowsWhetherItWasSent(t *testing.T) {
 		ctx, cancel = context.WithTimeout(t.Context(), 10*time.Millisecond)
 		defer cancel()
 		_, alone, errs := d.atOnce(ctx, primed(t, d), keys(40)...)
-		if len(d.groups) != 0 {
+		if len(d.made()) != 0 {
 			t.Fatal("a group was made before anybody gave up")
 		}
 		for i, err := range errs {

@@ -23,6 +23,8 @@ const (
 	codeNoMessage     = jetstream.ErrorCode(10037)
 	codeNoStorage     = jetstream.ErrorCode(10047)
 	codeTooLarge      = jetstream.ErrorCode(10054)
+	codeOutOfOrder    = jetstream.ErrorCode(10063) // the leader cannot place what the cluster has agreed upon
+	codeNotStored     = jetstream.ErrorCode(10077) // the leader has not stored it
 	codeNotClustered  = jetstream.ErrorCode(10074) // replicas, on a server alone
 	codeWrongRevision = jetstream.ErrorCode(10071)
 	codeRepeating     = jetstream.ErrorCode(10158) // a message with that id is being written
@@ -38,9 +40,15 @@ const (
 	refused  verdict = iota + 1 // the answer is final
 	again                       // what was sent did not happen, and may when sent again
 	conflict                    // the key is not, or not surely, at the expected revision
+	perhaps                     // what was sent may have happened
 )
 
 // judge says what an API error means for a write.
+//
+// Two errors are of a leader that could not store what its cluster had agreed upon already,
+// for instance because it is shutting down, or because of another leader before it: the
+// others may have stored it, and it may, once it has caught up with them. All other errors
+// of a publication come before it is proposed.
 func judge(e *jetstream.APIError) (verdict, error) {
 	switch e.ErrorCode {
 	case codeWrongRevision, codeInFlight:
@@ -49,6 +57,8 @@ func judge(e *jetstream.APIError) (verdict, error) {
 		return refused, fmt.Errorf("%w: %w", kvstore.ErrTooLarge, e)
 	case codeNoResources, codeNoMemory, codeNoStorage:
 		return refused, fmt.Errorf("%w: the store is full: %w", kvstore.ErrUnavailable, e)
+	case codeOutOfOrder, codeNotStored:
+		return perhaps, e
 	case codeBatchLost, codeManyBatches, codeRepeating:
 		return again, e
 	}

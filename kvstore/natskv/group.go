@@ -236,7 +236,11 @@ func (g *grouper) commit(of *group) {
 	from := time.Now()
 	last, err := g.send(messages, sync.OnceFunc(func() { close(of.published) }))
 	now := time.Now()
-	_, refused := errors.AsType[*jetstream.APIError](err)
+	failure, refused := errors.AsType[*jetstream.APIError](err)
+	if refused {
+		verdict, _ := judge(failure)
+		refused = verdict != perhaps
+	}
 	undone := refused || errors.Is(err, errNotSent) || errors.Is(err, kvstore.ErrTooLarge) || errors.Is(err, kvstore.ErrClosed)
 	if refused || err == nil { // else it shows what an outage costs
 		g.mu.Lock()

@@ -140,6 +140,7 @@ func (s *Store) deliver(ctx context.Context, key string, lost bool,
 		case isAPI:
 			next, cause := judge(failure)
 			err = cause
+			lost = lost || next == perhaps
 			if next == conflict {
 				revision, err = settle(key, lost, resolve)
 				if err == nil {

@@ -67,7 +67,8 @@ func (n *Counter) AddOnce(ctx context.Context, id string, delta int64) (value *b
 }
 
 // Get returns the value, as the leader of the counters' stream knows it: one that was just cut
-// off and replaced may yet answer with an old one. Adding 0 returns the newest in any case.
+// off and replaced may yet answer with an old one. With [Linearizable] it is the newest, which
+// costs as much as an addition.
 func (n *Counter) Get(ctx context.Context, read Read) (*big.Int, Stamp, error) {
 	if err := cmp.Or(n.name.Validate(), read.Validate()); err != nil {
 		return nil, Stamp{}, err

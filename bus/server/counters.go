@@ -35,7 +35,8 @@ func (s *Server) add(ctx context.Context, r *request) (answer, error) {
 	return said(bus.AddReply(sum), backend.Stamp{}, counting(err))
 }
 
-// counter reads where counters are kept, which is as new as a read can ask for.
+// counter reads what the leader of the counters knows, or, where it is asked to be the
+// newest, what adding nothing comes to: a leader that was deposed can answer a read.
 func (s *Server) counter(ctx context.Context, r *request) (answer, error) {
 	var q bus.ObjectRequest
 	n, err := s.about(r, bus.KindCounter, bus.VerbGet, &q)
@@ -45,8 +46,15 @@ func (s *Server) counter(ctx context.Context, r *request) (answer, error) {
 	if _, err := r.read(q.Freshness, nil); err != nil {
 		return answer{}, err
 	}
-	sum, err := s.coordination.Counters.Value(ctx, n.String())
-	return said(bus.CounterReply{Value: sum}, s.stampOfCounters(), counting(err))
+	if q.Consistency != backend.Linearizable.String() {
+		value, err := s.coordination.Counters.Value(ctx, n.String())
+		return said(bus.CounterReply{Value: value}, s.stampOfCounters(), counting(err))
+	}
+	sum, err := s.coordination.Counters.Add(ctx, n.String(), 0, "")
+	if errors.Is(err, kvstore.ErrUnknownOutcome) { // of nothing
+		err = fmt.Errorf("%w: %s", backend.ErrUnavailable, err.Error())
+	}
+	return said(bus.CounterReply{Value: sum.Value}, s.stampOfCounters(), counting(err))
 }
 
 // stampOfCounters returns what this node has seen, as the stamp of an answer that is new.

@@ -83,7 +83,7 @@ func (a *Actor) swapped(ctx context.Context, ask history.Ask) history.Answer {
 	case errors.Is(err, client.ErrNotFound):
 		return history.Answer{Fate: history.Absent}
 	case ask.Kind == history.Lookup, errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrLimitExceeded):
-		return history.Answer{Fate: history.Undone}
+		return history.Answer{Fate: history.Undone, Why: err.Error()}
 	}
 	return history.Answer{Fate: history.Unknown}
 }

@@ -135,7 +135,7 @@ func (w *Historian) failed(ask history.Ask, err error) history.Answer {
 	case errors.Is(err, client.ErrUnknownOutcome) && ask.Kind != history.Lookup:
 		return history.Answer{Fate: history.Unknown}
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrLimitExceeded):
-		return history.Answer{Fate: history.Undone}
+		return history.Answer{Fate: history.Undone, Why: err.Error()}
 	case errors.Is(err, client.ErrNotFound):
 		return history.Answer{Fate: history.Absent}
 	case isConflict:

@@ -22,10 +22,10 @@ func (l *Log) judgeSights() []Violation {
 			changes[c.Key] = append(changes[c.Key], c)
 		}
 	}
-	undone := map[string]bool{}
-	for _, c := range l.changes {
-		if c.Fate == history.Undone && c.Text != "" {
-			undone[c.Text] = true
+	undone := map[string]*Change{} // by text
+	for i := range l.changes {
+		if c := &l.changes[i]; c.Fate == history.Undone && c.Text != "" {
+			undone[c.Text] = c
 		}
 	}
 	newest := l.heard()
@@ -45,8 +45,9 @@ func (l *Log) judgeSights() []Violation {
 			}
 		}
 		for key, shown := range s.Shown {
-			if undone[shown.Text] {
-				found = append(found, Violation{"R2", fmt.Sprintf("%v shows %s with %s, which was said not to be written", s, key, shown.Text)})
+			if c := undone[shown.Text]; c != nil {
+				found = append(found, Violation{"R2", fmt.Sprintf("%v shows %s with %s, which was said not to be written, from %v to %v: %s",
+					s, key, shown.Text, c.Call, c.Return, c.Why)})
 			}
 			if at := newest.between(s.Stamp.Epoch, key, shown.Revision, s.Stamp.Revision); at != 0 {
 				found = append(found, Violation{"R3, R5", fmt.Sprintf("%v shows %s of %d, which was changed at %d", s, key, shown.Revision, at)})

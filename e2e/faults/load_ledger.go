@@ -74,6 +74,8 @@ func (g *ledger) write(ctx context.Context) {
 			made.Fate = history.Unknown
 		}
 		switch made.Fate {
+		case history.Undone:
+			made.Why = err.Error()
 		case history.Done:
 			there[made.Key] = made.Text != ""
 		case history.Unknown:

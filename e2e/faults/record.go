@@ -17,6 +17,7 @@ type Change struct {
 	Revision     client.Revision // if it was done
 	Epoch        client.Epoch
 	Call, Return time.Duration
+	Why          string // it was not done, in the registry's words
 }
 
 // Sight is what one client was shown of all registrations, or of one key, of those that

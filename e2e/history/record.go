@@ -69,6 +69,7 @@ type Answer struct {
 	Fate     Fate
 	Content  string
 	Revision backend.Revision
+	Why      string // it was not done, in the registry's words
 }
 
 func (a Answer) String() string {
@@ -78,6 +79,9 @@ func (a Answer) String() string {
 	case Conflict:
 		return fmt.Sprintf("conflict: at %d", a.Revision)
 	case Undone:
+		if a.Why != "" {
+			return "not done (" + a.Why + ")"
+		}
 		return "not done"
 	case Unknown:
 		return "unknown"

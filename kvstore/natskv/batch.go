@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/nuid"
 
 	"github.com/roostbus/roost/kvstore"
@@ -38,7 +39,9 @@ func (s *Store) Batch(ctx context.Context, writes []kvstore.Write) ([]uint64, er
 	}
 	last, err := s.deliver(ctx, "", false,
 		func(wait time.Duration) (uint64, error) { return s.publishBatch(ctx, messages, wait) },
-		func(lost bool) (uint64, error) { return s.resolveBatch(ctx, named, lost) })
+		func(said *jetstream.APIError, lost bool) (uint64, error) {
+			return s.resolveBatch(ctx, named, said, lost)
+		})
 	if err != nil {
 		return nil, fmt.Errorf("batch of %d: %w", len(writes), err)
 	}
@@ -104,9 +107,9 @@ func leaveBatch(m *nats.Msg) {
 // resolveBatch looks for the first key that is not at its expected revision. Since a batch
 // happens as a whole, what is true of that write is true of all. It returns the revision
 // of the last.
-func (s *Store) resolveBatch(ctx context.Context, writes []kvstore.Write, lost bool) (uint64, error) {
+func (s *Store) resolveBatch(ctx context.Context, writes []kvstore.Write, said *jetstream.APIError, lost bool) (uint64, error) {
 	for i := range writes {
-		revision, err := s.resolve(ctx, &writes[i], lost)
+		revision, err := s.resolve(ctx, &writes[i], said, lost)
 		if err == nil {
 			return revision + uint64(len(writes)-1-i), nil //nolint:gosec // indices are small
 		}

@@ -56,7 +56,7 @@ func (c *Counters) Add(ctx context.Context, key string, delta int64, operation s
 			ack, err = c.send(ctx, m, wait)
 			return ack.Sequence, err
 		},
-		func(bool) (uint64, error) { return 0, errAgain })
+		func(*jetstream.APIError, bool) (uint64, error) { return 0, errAgain })
 	if err != nil {
 		return kvstore.Sum{}, fmt.Errorf("add to %s: %w", key, err)
 	}

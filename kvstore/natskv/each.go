@@ -108,7 +108,7 @@ func (s *Store) goOn(ctx context.Context, w *kvstore.Write, m *nats.Msg, err err
 		}
 		return s.publish(ctx, m, wait)
 	}
-	revision, err2 := s.deliver(ctx, w.Key, lost, send, func(lost bool) (uint64, error) { return s.resolve(ctx, w, lost) })
+	revision, err2 := s.deliver(ctx, w.Key, lost, send, func(said *jetstream.APIError, lost bool) (uint64, error) { return s.resolve(ctx, w, said, lost) })
 	if err2 != nil {
 		return 0, fmt.Errorf("write %s: %w", w.Key, err2)
 	}

@@ -73,7 +73,7 @@ func (s *Store) barrier(ctx context.Context, operation string) (uint64, error) {
 	}
 	revision, err := s.deliver(ctx, key, false,
 		func(wait time.Duration) (uint64, error) { return s.publish(ctx, m, wait) },
-		func(bool) (uint64, error) { return 0, errAgain })
+		func(*jetstream.APIError, bool) (uint64, error) { return 0, errAgain })
 	if err != nil {
 		return 0, fmt.Errorf("barrier: %w", err)
 	}
@@ -108,11 +108,14 @@ func (s *Store) publish(ctx context.Context, m *nats.Msg, wait time.Duration) (u
 	return parseAck(answer.Data)
 }
 
+// resolver finds out what becomes of a write that a conflict was said about.
+type resolver func(said *jetstream.APIError, lost bool) (uint64, error)
+
 // deliver sends a write until its outcome is known or ctx is done. resolve is asked about
 // a conflict; lost says, to it and at the beginning, that an earlier try may have happened.
 // key is what is written, if it is one.
 func (s *Store) deliver(ctx context.Context, key string, lost bool,
-	send func(wait time.Duration) (uint64, error), resolve func(lost bool) (uint64, error),
+	send func(wait time.Duration) (uint64, error), resolve resolver,
 ) (uint64, error) {
 	wait := patience
 	giveUp := func(cause error) (uint64, error) {
@@ -142,7 +145,7 @@ func (s *Store) deliver(ctx context.Context, key string, lost bool,
 			err = cause
 			lost = lost || next == perhaps
 			if next == conflict {
-				revision, err = settle(key, lost, resolve)
+				revision, err = settle(key, failure, lost, resolve)
 				if err == nil {
 					return revision, nil
 				}
@@ -175,8 +178,8 @@ func (s *Store) deliver(ctx context.Context, key string, lost bool,
 }
 
 // settle resolves a conflict and says what is known where it cannot be.
-func settle(key string, lost bool, resolve func(lost bool) (uint64, error)) (uint64, error) {
-	revision, err := resolve(lost)
+func settle(key string, said *jetstream.APIError, lost bool, resolve resolver) (uint64, error) {
+	revision, err := resolve(said, lost)
 	if err == nil || errors.Is(err, errAgain) {
 		return revision, err
 	}
@@ -209,7 +212,10 @@ func hide(err error) error {
 
 // resolve finds out what a conflict about w means: whether w has happened, which is its
 // revision, or may be sent again, or has not, or cannot be known.
-func (s *Store) resolve(ctx context.Context, w *kvstore.Write, lost bool) (uint64, error) {
+func (s *Store) resolve(ctx context.Context, w *kvstore.Write, said *jetstream.APIError, lost bool) (uint64, error) {
+	if !lost && behind(said, w.Expect) {
+		return s.resolveAgreed(ctx, w)
+	}
 	current, err := s.last(ctx, w.Key)
 	if err != nil && !errors.Is(err, kvstore.ErrNotFound) {
 		return 0, err

@@ -2,11 +2,14 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"errors"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 
 	"github.com/roostbus/roost/e2e/natstest"
@@ -71,5 +74,30 @@ func TestTheRefusalOfALeaderThatLagsBehindIsNotTakenForCertain(t *testing.T) {
 	revision, err := s.Write(t.Context(), kvstore.Write{Key: "a", Expect: 5})
 	if err != nil || revision != 7 {
 		t.Errorf("Write() = %d, %v; want 7, at which it was made", revision, err)
+	}
+}
+
+// A message may be heard twice, and be refused because it is being written, before it is.
+func TestAWriteThatIsRefusedBecauseOneIsUnderWayMayBeThatOne(t *testing.T) {
+	t.Parallel()
+	srv := natstest.Start(t, func(o *server.Options) { o.SyncAlways = true }) // the refusal comes first
+	s := openStore(t, srv.Connect(t), bucket())
+	there := mustWrite(t, s, kvstore.Write{Key: "a"})
+	nc := srv.Connect(t)
+	var once sync.Once
+	if _, err := nc.Subscribe("$KV.e2e.a", func(m *nats.Msg) {
+		once.Do(func() {
+			_ = m.Respond([]byte(`{"error":{"code":400,"err_code":10164,"description":"wrong last sequence"},"stream":"KV_e2e","seq":0}`))
+			_ = nc.Publish("$KV.e2e.a", []byte("since")) // which comes after it
+		})
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := s.Write(t.Context(), kvstore.Write{Key: "a", Value: []byte("it"), Expect: there})
+	if err != nil && !errors.Is(err, kvstore.ErrUnknownOutcome) {
+		t.Errorf("Write() = %v; it was made", err)
 	}
 }

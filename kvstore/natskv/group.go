@@ -239,7 +239,7 @@ func (g *grouper) commit(of *group) {
 	failure, refused := errors.AsType[*jetstream.APIError](err)
 	if refused {
 		verdict, _ := judge(failure)
-		refused = verdict != perhaps
+		refused = verdict != perhaps && failure.ErrorCode != codeInFlight
 	}
 	undone := refused || errors.Is(err, errNotSent) || errors.Is(err, kvstore.ErrTooLarge) || errors.Is(err, kvstore.ErrClosed)
 	if refused || err == nil { // else it shows what an outage costs

@@ -143,7 +143,9 @@ func (s *Store) deliver(ctx context.Context, key string, lost bool,
 		case isAPI:
 			next, cause := judge(failure)
 			err = cause
-			lost = lost || next == perhaps
+			// What is being written may be this very write: a message that is heard twice, or
+			// by a leader beside its successor, is refused before it is made.
+			lost = lost || next == perhaps || failure.ErrorCode == codeInFlight
 			if next == conflict {
 				revision, err = settle(key, failure, lost, resolve)
 				if err == nil {

@@ -52,13 +52,14 @@ func tapWire(t *testing.T, srv *natstest.Server, client string) *traffic {
 	return w
 }
 
-// since returns what has passed since the last call, when as many replies have come.
-func (w *traffic) since(t *testing.T, replies int) map[string]int {
+// since returns what has passed since the last call, when as many replies and announcements
+// have come.
+func (w *traffic) since(t *testing.T, replies, announcements int) map[string]int {
 	t.Helper()
-	natstest.Await(t, fmt.Sprintf("%d replies on the wire", replies), func() bool {
+	natstest.Await(t, fmt.Sprintf("%d replies and %d announcements on the wire", replies, announcements), func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		return w.count["replies"] >= replies
+		return w.count["replies"] >= replies && w.count["announcements"] >= announcements
 	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -106,7 +107,7 @@ func TestTwoHundredWaitersAreServedInTheOrderOfTheirComingAndAReleaseWakesOne(t 
 		heard.await(t, fmt.Sprintf("%d waiters", i), func(r bus.QueueRecord) bool { return len(r.Waiters) == i })
 	}
 	const all = queueLength + 1
-	if n := passed.since(t, 1); n["requests"] != all || n["announcements"] != all || n["replies"] != 1 {
+	if n := passed.since(t, 1, all); n["requests"] != all || n["announcements"] != all || n["replies"] != 1 {
 		t.Errorf("for %d to come, of whom one was served, there passed %v", all, n)
 	}
 
@@ -122,7 +123,7 @@ func TestTwoHundredWaitersAreServedInTheOrderOfTheirComingAndAReleaseWakesOne(t 
 		}
 		token = r.Token
 	}
-	n := passed.since(t, queueLength)
+	n := passed.since(t, queueLength, queueLength)
 	t.Logf("%d releases: %v", queueLength, n)
 	if n["requests"] != queueLength || n["announcements"] != queueLength || n["replies"] != queueLength {
 		t.Errorf("for %d releases there passed %v; want one request, one write, one announcement and one waiter told for each", queueLength, n)

@@ -18,19 +18,31 @@ func TestAWatchShowsAPersonWhatHappens(t *testing.T) {
 	node := serve(t, "--backend", "memory")
 	must(t, node.url, "register", "old/i-1", "--permanent")
 	w := watch(t, node.url, "--all-namespaces")
-	must(t, node.url, "register", "payments/i-1", "--permanent", "--endpoint", "http=http://10.0.0.7:8080")
-	must(t, node.url, "update", "payments/i-1", "--status", "draining")
-	must(t, node.url, "unregister", "payments/i-1", "--reason", "moved on")
-	must(t, node.url, "register", "boss", "--unique", "--permanent", "--namespace", "other")
 	aNumber := regexp.MustCompile(`  \d+ +`)
-	for _, want := range []string{
-		"TIME  registered    N  default/payments/i-1      up                http=http://10.0.0.7:8080",
-		"TIME  updated       N  default/payments/i-1      draining          http=http://10.0.0.7:8080",
-		"TIME  unregistered  N  default/payments/i-1                moved on",
-		"TIME  registered    N  other/boss/(unique)       up",
+	for _, change := range []struct {
+		args []string
+		want string
+	}{
+		{
+			[]string{"register", "payments/i-1", "--permanent", "--endpoint", "http=http://10.0.0.7:8080"},
+			"TIME  registered    N  default/payments/i-1      up                http=http://10.0.0.7:8080",
+		},
+		{
+			[]string{"update", "payments/i-1", "--status", "draining"},
+			"TIME  updated       N  default/payments/i-1      draining          http=http://10.0.0.7:8080",
+		},
+		{
+			[]string{"unregister", "payments/i-1", "--reason", "moved on"},
+			"TIME  unregistered  N  default/payments/i-1                moved on",
+		},
+		{
+			[]string{"register", "boss", "--unique", "--permanent", "--namespace", "other"},
+			"TIME  registered    N  other/boss/(unique)       up",
+		},
 	} {
-		if got := aNumber.ReplaceAllString(anInstant.ReplaceAllString(w.line(t), "TIME"), "  N  "); got != want {
-			t.Errorf("printed\n%q; want\n%q", got, want)
+		must(t, node.url, change.args...)
+		if got := aNumber.ReplaceAllString(anInstant.ReplaceAllString(w.line(t), "TIME"), "  N  "); got != change.want {
+			t.Errorf("printed\n%q; want\n%q", got, change.want)
 		}
 	}
 }
@@ -148,25 +160,30 @@ func TestAWatchWithConditionsTellsOnceOfWhatNoLongerMatches(t *testing.T) {
 	}
 	for _, condition := range [][]string{{"--where", "region=eu"}, {"--filter", `metadata.region == "eu"`}} {
 		w := watch(t, node.url, append([]string{"orders", "--json"}, condition...)...)
-		for _, args := range [][]string{
-			{"update", "orders/i-1", "--weight", "1"},         // never matched
-			{"update", "orders/i-0", "--meta", "region=asia"}, // matches no longer
-			{"update", "orders/i-0", "--weight", "2"},
-			{"register", "orders/i-2", "--permanent"},
-			{"unregister", "orders/i-2"},
-			{"update", "orders/i-1", "--meta", "region=eu"},
-			{"update", "orders/i-1", "--meta", "region=us", "--weight", "100"},
-			{"update", "orders/i-0", "--meta", "region=eu", "--weight", "100"},
+		for _, change := range []struct {
+			args []string
+			told string // waited for before the next change, as one follows what it can and skips the rest
+		}{
+			{args: []string{"update", "orders/i-1", "--weight", "1"}}, // never matched
+			{args: []string{"update", "orders/i-0", "--meta", "region=asia"}, told: "unmatched i-0"},
+			{args: []string{"update", "orders/i-0", "--weight", "2"}},
+			{args: []string{"register", "orders/i-2", "--permanent"}},
+			{args: []string{"unregister", "orders/i-2"}},
+			{args: []string{"update", "orders/i-1", "--meta", "region=eu"}, told: "updated i-1"},
+			{args: []string{"update", "orders/i-1", "--meta", "region=us", "--weight", "100"}, told: "unmatched i-1"},
+			{args: []string{"update", "orders/i-0", "--meta", "region=eu", "--weight", "100"}, told: "updated i-0"},
 		} {
-			must(t, node.url, args...)
-		}
-		var got []string
-		for range 4 {
+			must(t, node.url, change.args...)
+			if change.told == "" {
+				continue
+			}
 			e := w.event(t)
-			got = append(got, e.Event+" "+e.Registration.Instance)
-		}
-		if diff := cmp.Diff([]string{"unmatched i-0", "updated i-1", "unmatched i-1", "updated i-0"}, got); diff != "" {
-			t.Errorf("with %v (-want +got):\n%s", condition, diff)
+			for e.Event == "gap" {
+				e = w.event(t)
+			}
+			if got := e.Event + " " + e.Registration.Instance; got != change.told {
+				t.Errorf("with %v, after %v: told %q; want %q", condition, change.args, got, change.told)
+			}
 		}
 	}
 }

@@ -58,9 +58,6 @@ type Actor struct {
 	TTL      time.Duration // of its leases
 	Began    time.Time     // when the history did
 
-	// Plain says that nobody transfers, and that all have the same priority.
-	Plain bool
-
 	// Scene, unless nil, says what the names of all that is at play end with at present.
 	Scene func() string
 	// Pause, unless 0, is how long it may wait between two requests.
@@ -136,11 +133,8 @@ func (a *Actor) choose(object string) history.Deed {
 	case kind == "counter":
 		return history.Deed{Verb: history.Add, Object: object, Delta: a.Random.Int64N(2000) - 500}
 	case kind == "election":
-		d.Verb = history.Campaign // or: is it its turn now?
-		var others []string
-		if !a.Plain {
-			d.Priority, others = a.Number%3, a.standing[object]
-		}
+		d.Verb, d.Priority = history.Campaign, a.Number%3 // or: is it its turn now?
+		others := a.standing[object]
 		switch one := a.Random.IntN(4); {
 		case has && one < 2:
 			d.Verb = history.Resign

@@ -32,6 +32,18 @@ func All() []Class {
 	return slices.Concat(ofNodes(), ofServers(), ofClients(), ofStores())
 }
 
+// Merged returns classes for nodes that store, too: a fault of a node and one of a server
+// could meet the same process.
+func Merged(classes []Class) []Class {
+	merged := slices.Clone(classes)
+	for i := range merged {
+		if merged[i].Target == OfServer {
+			merged[i].Target = OfNode
+		}
+	}
+	return merged
+}
+
 // Named returns those of classes that are called so.
 func Named(classes []Class, names ...string) []Class {
 	var found []Class

@@ -7,8 +7,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/roostbus/roost/e2e/natstest"
 )
 
@@ -125,7 +123,7 @@ func ofStores() []Class {
 		{"delete-bucket", OfStore, time.Millisecond, time.Second, func(w *world, _ uint64) func() {
 			return w.losing(w.deleteBucket)
 		}},
-		{"restore-store", OfStore, time.Second, 3 * time.Second, (*world).restoreStore},
+		{"restore-store", OfStore, restoresAfter, restoresAfter + 2*time.Second, (*world).restoreStore},
 	}
 }
 
@@ -141,14 +139,10 @@ func (w *world) losing(do func()) (end func()) {
 	}
 }
 
-func (w *world) deleteBucket() {
-	w.poll("a deletion of the bucket", func() bool {
-		ctx, cancel := w.moment()
-		defer cancel()
-		err := w.js.DeleteStream(ctx, w.stream())
-		return err == nil || errors.Is(err, jetstream.ErrStreamNotFound)
-	})
-}
+// restoresAfter is how old the copy is at least: nodes remember once a second how far they
+// have seen the store come, and must have seen more than the copy has, where they are killed
+// together with it.
+const restoresAfter = 2500 * time.Millisecond
 
 // restoreStore copies the store as it is at one moment, and puts it back some time later.
 func (w *world) restoreStore(uint64) (end func()) {

@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"context"
 	"os"
 	"testing"
 )
@@ -14,6 +15,8 @@ type Deployment interface {
 	// Nodes answer requests. Servers store. Where NATS is embedded they are the same.
 	Nodes() []Member
 	Servers() []Server
+	// JetStream asks JetStream at a subject of its interface, as whoever administers it may.
+	JetStream(ctx context.Context, subject string) ([]byte, error)
 	// Revive starts again what has ended by itself, as whatever supervises processes does.
 	Revive(tb testing.TB)
 }

@@ -28,8 +28,8 @@ func TestMain(m *testing.M) {
 }
 
 // TestWhateverGoesWrongTheRegistryKeepsItsPromises has everything go wrong that there is, and
-// then one thing or two at random. FAULTS_TIME is for how long, SEED decides what, and
-// FAULTS leaves only some classes.
+// then one thing or two at random. FAULTS_TIME is for how long, SEED decides what,
+// DEPLOYMENT where, and FAULTS leaves only some classes.
 func TestWhateverGoesWrongTheRegistryKeepsItsPromises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("minutes; `make faults` runs it")
@@ -51,8 +51,19 @@ func TestWhateverGoesWrongTheRegistryKeepsItsPromises(t *testing.T) {
 	if only != "" {
 		classes = faults.Named(classes, strings.Split(only, ",")...)
 	}
-	t.Logf("to repeat this: make faults SEED=%d FAULTS_TIME=%v FAULTS=%s", seed, lasts, only)
-	faults.Run(t, faults.External(t, 3, 3), faults.Make(seed, lasts, classes))
+	where := os.Getenv("DEPLOYMENT")
+	if where == "" {
+		where = []string{"external", "embedded"}[seed%2]
+	}
+	t.Logf("to repeat this: make faults SEED=%d DEPLOYMENT=%s FAULTS_TIME=%v FAULTS=%s", seed, where, lasts, only)
+	switch where {
+	case "external":
+		faults.Run(t, faults.External(t, 3, 3), faults.Make(seed, lasts, classes))
+	case "embedded":
+		faults.Run(t, faults.Embedded(t, 3), faults.Make(seed, lasts, faults.Merged(classes)))
+	default:
+		t.Fatalf("DEPLOYMENT is %q; want external or embedded", where)
+	}
 }
 
 // TestAFewFaultsInAShortRun is the same on one NATS server, for a moment, with one seed.

@@ -92,7 +92,7 @@ func (w *world) load(ctx context.Context, tasks *sync.WaitGroup, seed uint64) {
 		tasks.Go(func() { h.Work(ctx) })
 		a := &Actor{
 			Number: i, Client: g.c, Conn: g.nc, Subjects: w.subjects, Random: random(2), Say: w.log.Note,
-			Plain: true, TTL: mortalTTL, Began: w.log.Began, Scene: scene, Pause: actorPause,
+			TTL: mortalTTL, Began: w.log.Began, Scene: scene, Pause: actorPause,
 		}
 		tasks.Go(func() { a.Work(ctx) })
 		writer := &ledger{guest: g, log: w.log, random: random(3), life: life, names: own}

@@ -2,13 +2,9 @@ package faults
 
 import (
 	"context"
-	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/client"
@@ -22,7 +18,6 @@ type world struct {
 	guests []*guest
 
 	look     *client.Client // of the test, whose links nobody cuts
-	js       jetstream.JetStream
 	subjects bus.Subjects
 
 	scene, life atomic.Int64
@@ -38,9 +33,6 @@ func newWorld(tb testing.TB, d Deployment) *world {
 	nc := dial(tb, d.URLs())
 	var err error
 	if w.subjects, err = bus.NewSubjects(d.Prefix()); err != nil {
-		tb.Fatal(err)
-	}
-	if w.js, err = jetstream.New(nc); err != nil {
 		tb.Fatal(err)
 	}
 	if w.look, err = client.New(nc, client.WithPrefix(d.Prefix()), client.WithReadTimeout(2*time.Second), client.WithWriteTimeout(2*time.Second)); err != nil {
@@ -111,14 +103,12 @@ func (w *world) leader(pick uint64) Member {
 		return found
 	}
 	w.poll("leader of the stream", func() bool {
-		ctx, cancel := w.moment()
-		defer cancel()
-		s, err := w.js.Stream(ctx, w.stream())
-		if err != nil || s.CachedInfo().Cluster == nil {
+		r, err := w.jetStream("STREAM.INFO." + w.stream())
+		if err != nil || r.Cluster == nil {
 			return false
 		}
 		for _, one := range w.d.Servers() {
-			if one.Name() == s.CachedInfo().Cluster.Leader {
+			if one.Name() == r.Cluster.Leader {
 				found = one
 				return true
 			}
@@ -142,26 +132,6 @@ func another[M Member](all []M, not Member, pick uint64) Member {
 		return not
 	}
 	return pickOf(left, pick)
-}
-
-// stepDown has another server lead a stream.
-func (w *world) stepDown(stream string) {
-	if len(w.d.Servers()) == 1 {
-		return // it has nobody to hand over to
-	}
-	ctx, cancel := w.moment()
-	defer cancel()
-	reply, err := w.js.Conn().RequestWithContext(ctx, "$JS.API.STREAM.LEADER.STEPDOWN."+stream, nil)
-	if err != nil || !strings.Contains(string(reply.Data), `"success":true`) {
-		w.tb.Logf("  no leader of %s steps down: %v, %s", stream, err, dataOf(reply))
-	}
-}
-
-func dataOf(m *nats.Msg) []byte {
-	if m == nil {
-		return nil
-	}
-	return m.Data
 }
 
 // epoch waits for a node that knows it.

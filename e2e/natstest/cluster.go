@@ -21,7 +21,7 @@ type Cluster struct {
 // StartCluster runs n servers as one cluster and waits until it can make streams.
 func StartCluster(tb testing.TB, n int, change ...func(*server.Options)) *Cluster {
 	tb.Helper()
-	ports := freePorts(tb, 2*n)
+	ports := FreePorts(tb, 2*n)
 	var routes []*url.URL
 	for _, port := range ports[:n] {
 		routes = append(routes, &url.URL{Scheme: "nats-route", Host: fmt.Sprintf("127.0.0.1:%d", port)})
@@ -53,9 +53,9 @@ func clusterName(i int) string { return fmt.Sprintf("natstest-%d", i+1) }
 // loopback is the address of a port on this machine.
 func loopback(port int) string { return fmt.Sprintf("127.0.0.1:%d", port) }
 
-// freePorts returns ports that nobody listened on a moment ago. The routes of a cluster
+// FreePorts returns ports that nobody listened on a moment ago. The routes of a cluster
 // must be known before its servers start.
-func freePorts(tb testing.TB, n int) []int {
+func FreePorts(tb testing.TB, n int) []int {
 	tb.Helper()
 	var ports []int
 	for range n {

@@ -17,9 +17,9 @@ type Linked struct {
 	links map[[2]string]*Proxy // from the server that connects to the one that listens
 }
 
-// nowhere is a port that nobody listens on: servers tell each other of it, so that no
+// Nowhere is a port that nobody listens on: servers tell each other of it, so that no
 // route is made beside the links.
-const nowhere = "127.0.0.1:1"
+const Nowhere = "127.0.0.1:1"
 
 // A server that does not answer so many pings on a link is given up.
 const (
@@ -48,7 +48,7 @@ func StartLinked(tb testing.TB, n int, change ...func(*server.Options)) *Linked 
 			routes = append(routes, through)
 		}
 		o.Routes = routes
-		o.Cluster.Advertise = nowhere
+		o.Cluster.Advertise = Nowhere
 		o.Cluster.PingInterval, o.Cluster.MaxPingsOut = linkPing, linkPings
 	}}, change...)...)
 	return l

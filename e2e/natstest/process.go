@@ -59,7 +59,7 @@ func (s settings) options() server.Options {
 		o.Routes = append(o.Routes, &url.URL{Scheme: "nats-route", Host: host})
 	}
 	if s.Linked {
-		o.Cluster.Advertise = nowhere
+		o.Cluster.Advertise = Nowhere
 		o.Cluster.PingInterval, o.Cluster.MaxPingsOut = linkPing, linkPings
 	}
 	return o
@@ -76,11 +76,10 @@ func serverMain(text string) error {
 	if err != nil {
 		return err
 	}
-	signal.Ignore(syscall.SIGXFSZ) // a write past FillDisk fails instead
 	go running.Start()
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
-		if err := limitFiles(orders.Text() == diskFull); err != nil {
+		if err := LimitFiles(orders.Text() == diskFull); err != nil {
 			return err
 		}
 	}
@@ -91,8 +90,10 @@ func serverMain(text string) error {
 // diskFull is the order to limit files, any other ends that.
 const diskFull = "full"
 
-// limitFiles has every write into a file fail, as on a full disk, or not any more.
-func limitFiles(full bool) error {
+// LimitFiles has every write of this process into a file fail, as on a full disk, or not any
+// more.
+func LimitFiles(full bool) error {
+	signal.Ignore(syscall.SIGXFSZ) // the write fails instead
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
 		return err
@@ -185,7 +186,7 @@ func (p *Process) StoreDir() string { return p.settings.StoreDir }
 func StartSynced(tb testing.TB) *Process {
 	tb.Helper()
 	p := &Process{Name: "synced", settings: settings{
-		Name: "synced", StoreDir: tb.TempDir(), Port: freePorts(tb, 1)[0], SyncAlways: true,
+		Name: "synced", StoreDir: tb.TempDir(), Port: FreePorts(tb, 1)[0], SyncAlways: true,
 	}}
 	tb.Cleanup(p.Kill)
 	p.Start(tb)
@@ -208,7 +209,7 @@ type Processes struct {
 // StartProcesses runs n servers in processes of their own and the steady one.
 func StartProcesses(tb testing.TB, n int) *Processes {
 	tb.Helper()
-	ports := freePorts(tb, 2*n+2)
+	ports := FreePorts(tb, 2*n+2)
 	var routes []string
 	for _, port := range ports[:n+1] {
 		routes = append(routes, loopback(port))

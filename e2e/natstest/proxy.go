@@ -35,7 +35,10 @@ func Through(tb testing.TB, upstream string) *Proxy {
 }
 
 // URL returns where the link begins.
-func (p *Proxy) URL() string { return "nats://" + p.proxy.Listen }
+func (p *Proxy) URL() string { return "nats://" + p.Address() }
+
+// Address returns the host and port of URL.
+func (p *Proxy) Address() string { return p.proxy.Listen }
 
 // The directions of a link, as toxics name them.
 const (

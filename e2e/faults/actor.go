@@ -29,8 +29,12 @@ type Note struct {
 	Ask    history.Ask
 	Answer history.Answer
 
-	// Revokes is an owner whose lease is given up from now on.
+	// Revokes is an owner whose lease is given up from now on; Over says that it has ended.
 	Revokes string
+
+	// Revision and Epoch are those of the reply.
+	Revision client.Revision
+	Epoch    client.Epoch
 }
 
 // Expired reports whether the registry said that the owner's lease has ended.
@@ -169,7 +173,9 @@ func (a *Actor) do(ctx context.Context, d history.Deed) history.Finding {
 	if d.Verb == history.Add || strings.HasPrefix(d.Object, "counter.") {
 		n.Event.Finding = a.count(ctx, d)
 	} else {
-		n.Event.Finding, n.Code = a.ask(ctx, d)
+		var r reply
+		n.Event.Finding, r = a.ask(ctx, d)
+		n.Code, n.Revision, n.Epoch = r.code, r.revision, r.epoch
 	}
 	n.Event.Return, n.Over = a.now(), true
 	a.Say(n)
@@ -189,7 +195,13 @@ func (a *Actor) do(ctx context.Context, d history.Deed) history.Finding {
 
 // quit gives the lease up.
 func (a *Actor) quit(ctx context.Context) {
-	a.Say(Note{Revokes: a.lease.Owner(), Certain: a.now()})
+	n := Note{Revokes: a.lease.Owner(), Certain: a.now()}
+	n.Event.Call = n.Certain
+	a.Say(n)
+	if r := a.wire().revoke(ctx, a.lease.Secret()); r.fate == history.Done && r.code == "" {
+		n.Over, n.Event.Return, n.Revision, n.Epoch = true, a.now(), r.revision, r.epoch
+		a.Say(n)
+	}
 	_ = a.lease.Revoke(ctx) // or it ends by itself
 	a.lease = nil
 }

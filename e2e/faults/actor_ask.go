@@ -3,44 +3,29 @@ package faults
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go"
 
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/e2e/history"
 )
 
-// lateReply is how long after the end of its wait a reply may come.
-const lateReply = 1500 * time.Millisecond
-
 // ask sends d once: what is sent once is done once at the most, so that what is asked with
 // it and what is released with the next request cannot come back.
-func (a *Actor) ask(ctx context.Context, d history.Deed) (history.Finding, bus.Code) {
+func (a *Actor) ask(ctx context.Context, d history.Deed) (history.Finding, reply) {
 	kind, name, _ := strings.Cut(d.Object, ".")
 	verb, body, wait := a.request(d)
-	data, err := json.Marshal(body)
-	if err != nil {
-		return history.Finding{Fate: history.Undone}, bus.CodeInvalid
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait+lateReply)
-	defer cancel()
-	subject := a.Subjects.OfObject(bus.Kind(kind), verb, bus.Object{Namespace: "default", Name: name})
-	reply, err := a.Conn.RequestMsgWithContext(ctx, &nats.Msg{Subject: subject, Data: data})
+	r := a.wire().ask(ctx, a.Subjects.OfObject(bus.Kind(kind), verb, bus.Object{Namespace: "default", Name: name}), body, wait)
 	switch {
-	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, nats.ErrReconnectBufExceeded):
-		return history.Finding{Fate: history.Undone}, "" // it went nowhere
-	case err != nil:
-		return history.Finding{Fate: history.Unknown}, ""
+	case r.fate != history.Done:
+		return history.Finding{Fate: r.fate}, r
+	case r.code != "":
+		return history.Finding{Fate: fateOf(d, r.code)}, r
 	}
-	if number := reply.Header.Get("Nats-Service-Error-Code"); number != "" {
-		code := bus.ParseError(number, reply.Header.Get("Nats-Service-Error"), reply.Data).Code
-		return history.Finding{Fate: fateOf(d, code)}, code
-	}
-	return found(d, reply.Data), ""
+	return found(d, r.data), r
 }
+
+func (a *Actor) wire() wire { return wire{a.Conn, a.Subjects} }
 
 // fateOf says what became of what failed.
 func fateOf(d history.Deed, code bus.Code) history.Fate {

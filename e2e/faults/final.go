@@ -41,7 +41,34 @@ func (w *world) finish(stopWriters func(), watchers []*watcher) {
 	})
 	for _, one := range watchers {
 		w.exact(one)
+		w.current(one.troupe)
 	}
+}
+
+// current waits until an observer has been shown who leads.
+func (w *world) current(p *troupe) {
+	name := "reign" + p.life()
+	if !w.poll("current observer", func() bool {
+		ctx, cancel := w.moment()
+		defer cancel()
+		r, _, err := w.look.Election(client.DefaultNamespace, name).Get(ctx, client.Read{Consistency: client.Linearizable})
+		last := w.log.lastReign(p.number, "election."+name)
+		return err == nil && last.Term == r.Leader.Term && last.Owner == r.Leader.Owner
+	}) {
+		w.tb.Errorf("C3: observer %d does not end at who leads: %+v", p.number, w.log.lastReign(p.number, "election."+name))
+	}
+}
+
+// lastReign is what an observer was shown last.
+func (l *Log) lastReign(observer int, object string) (last Reign) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, r := range l.reigns {
+		if r.By == observer && r.Observer != "" && r.Object == object {
+			last = r
+		}
+	}
+	return last
 }
 
 // exact waits until a watcher has exactly what there is.

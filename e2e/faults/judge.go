@@ -40,6 +40,12 @@ func Judge(l *Log) []Violation {
 	found = append(found, l.judgeSights()...)
 	found = append(found, l.judgeLives()...)
 	found = append(found, l.judgeWatched()...)
+	found = append(found, l.judgeRoles()...)
+	found = append(found, l.judgeReigns()...)
+	found = append(found, l.judgeQueues()...)
+	found = append(found, l.judgeBarriers()...)
+	found = append(found, l.judgeMotions()...)
+	found = append(found, l.judgeSilences()...)
 	return append(found, l.judgeTokens()...)
 }
 
@@ -52,9 +58,10 @@ func (l *Log) Summary() string {
 		told += len(w.Told)
 	}
 	return fmt.Sprintf("%d answered, %d of unknown outcome; %d requests about registrations, %d about objects, %d changes and %d sights of own ones, "+
-		"%d leases, %d tokens, %d watches told %d events, %d losses",
+		"%d leases, %d tokens, %d watches told %d events, %d roles and %d ends, %d reigns, %d queues, %d arrivals, %d motions, %d silences, %d losses",
 		l.done, l.unsure, len(l.records), len(l.events), len(l.changes), len(l.sights),
-		len(l.lives)+len(l.certain), len(l.tokens), len(l.watched), told, len(l.losses))
+		len(l.lives)+len(l.certain), len(l.tokens), len(l.watched), told, len(l.roles), len(l.ends),
+		len(l.reigns), len(l.queues), len(l.met), len(l.motions), len(l.silent), len(l.losses))
 }
 
 // lost reports whether what is stored was lost at some time from from to to.

@@ -17,7 +17,8 @@ func everything() client.Query {
 // watcher follows what is registered.
 type watcher struct {
 	*guest
-	log *Log
+	log    *Log
+	troupe *troupe
 
 	replica *client.Replica // of one that has a Replica
 

@@ -108,6 +108,15 @@ type Log struct {
 	watched []*Watched
 	tokens  []Token
 	lives   []*Life
+	ends    []End
+	roles   []Role
+	reigns  []Reign
+	queues  []Queue
+	served  []Served
+	met     []Arrival
+	meets   []Meeting
+	motions []Motion
+	silent  []Silence
 	losses  []Window
 	wrong   []wrong
 	done    int // how much was answered
@@ -163,6 +172,9 @@ func (l *Log) Note(n Note) {
 		if o := l.certain[n.Revokes]; o != nil {
 			o.certain = min(o.certain, n.Certain)
 		}
+		if n.Over {
+			l.ends = append(l.ends, End{n.Revokes, n.Revision, n.Epoch, n.Event.Call, n.Event.Return})
+		}
 		return
 	case !n.Over:
 		if d.Owner == "" {
@@ -193,6 +205,10 @@ func (l *Log) answered(n *Note) {
 	if !n.Expected() {
 		l.wrong = append(l.wrong, wrong{e.Return, fmt.Sprintf("%v: %s", e.Deed, n.Code)})
 	}
+	if n.Expired() {
+		l.ends = append(l.ends, End{Owner: e.Deed.Owner, Call: e.Call, Return: e.Return})
+	}
+	l.cast(n)
 	l.events = append(l.events, e)
 	l.count(e.Finding.Fate)
 	if e.Deed.Verb == history.Campaign && e.Finding.Fate == history.Done && e.Finding.Term != 0 {

@@ -49,7 +49,7 @@ func Run(tb testing.TB, d Deployment, p Plan) {
 	follow, rest := context.WithCancel(context.WithoutCancel(tb.Context()))
 	defer watching.Wait()
 	defer rest()
-	watchers := w.watchers(follow, &watching)
+	watchers := w.watchers(follow, &watching, p.Seed)
 	w.answered("to begin with", betweenFaults)
 	began := time.Now()
 	for i, s := range p.Steps {
@@ -83,7 +83,7 @@ func Run(tb testing.TB, d Deployment, p Plan) {
 func (w *world) load(ctx context.Context, tasks *sync.WaitGroup, seed uint64) {
 	scene := func() string { return fmt.Sprint("-", w.scene.Load()) }
 	life := func() string { return fmt.Sprint("-", w.life.Load()) }
-	own := &names{}
+	own, voters := &names{}, &electorate{}
 	for i := range clients {
 		g := invite(w.tb, w.d, i)
 		w.guests = append(w.guests, g)
@@ -109,11 +109,39 @@ func (w *world) load(ctx context.Context, tasks *sync.WaitGroup, seed uint64) {
 			holder := &person{guest: g, log: w.log, random: random(7)}
 			tasks.Go(func() { holder.tokens(ctx) })
 		}
+		p := w.troupe(g, random(8))
+		switch i % 4 {
+		case 0:
+			tasks.Go(func() { p.stand(ctx) })
+			tasks.Go(func() { p.wait(ctx) })
+		case 1:
+			tasks.Go(func() { p.vote(ctx, voters) })
+			tasks.Go(func() { p.wait(ctx) })
+		case 2:
+			tasks.Go(func() { p.meet(ctx) })
+			tasks.Go(func() { p.vote(ctx, voters) })
+		case 3:
+			tasks.Go(func() { p.meet(ctx) })
+			tasks.Go(func() { p.propose(ctx, voters) })
+		}
 	}
 }
 
-// watchers start two who watch, and two who have Replicas.
-func (w *world) watchers(ctx context.Context, tasks *sync.WaitGroup) []*watcher {
+// troupe is what a client needs to be at work on objects that many use together.
+func (w *world) troupe(g *guest, random *rand.Rand) *troupe {
+	var mu sync.Mutex
+	return &troupe{
+		guest: g, log: w.log, wire: wire{g.nc, w.subjects}, life: func() string { return fmt.Sprint("-", w.life.Load()) },
+		random: func(n int64) int64 {
+			mu.Lock()
+			defer mu.Unlock()
+			return random.Int64N(n)
+		},
+	}
+}
+
+// watchers start two who watch, and two who have Replicas. All look at objects, too.
+func (w *world) watchers(ctx context.Context, tasks *sync.WaitGroup, seed uint64) []*watcher {
 	var all []*watcher
 	for i := range 4 {
 		g := invite(w.tb, w.d, clients+i)
@@ -121,6 +149,10 @@ func (w *world) watchers(ctx context.Context, tasks *sync.WaitGroup) []*watcher 
 		g.acked.Store(-1) // it does not write
 		one := &watcher{guest: g, log: w.log}
 		all = append(all, one)
+		one.troupe = w.troupe(g, rand.New(rand.NewPCG(seed, uint64(clients+i))))
+		tasks.Go(func() { one.troupe.observe(ctx) })
+		tasks.Go(func() { one.troupe.survey(ctx) })
+		tasks.Go(func() { one.troupe.audit(ctx) })
 		if i%2 == 0 {
 			tasks.Go(func() { one.watch(ctx, fmt.Sprint("watch ", i)) })
 			continue

@@ -39,6 +39,7 @@ func newWorld(tb testing.TB, d Deployment) *world {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = w.look.Close() })
+	hearMotions(tb, nc, w.subjects, w.log)
 	return w
 }
 

@@ -35,11 +35,43 @@ func Judge(events []Event, patience time.Duration) []Breach {
 	for _, object := range slices.Sorted(maps.Keys(objects)) {
 		kind, _, _ := strings.Cut(object, ".")
 		b := Breach{Object: object, model: models(kind), all: told(objects[object])}
+		if few := told(heeded(objects[object])); len(few) < len(b.all) && porcupine.CheckOperationsTimeout(b.model, few, patience/2) == porcupine.Ok {
+			continue
+		}
 		if b.Result, b.info = porcupine.CheckOperationsVerbose(b.model, b.all, patience); b.Result != porcupine.Ok {
 			found = append(found, b)
 		}
 	}
 	return found
+}
+
+// heeded returns events without what has no known outcome and nobody was ever shown anything
+// of. That may not have happened: an explanation of the rest is one of all. It need not be
+// one of each order in which so much could have come about unseen, which are too many to try.
+func heeded(events []Event) []Event {
+	seen := map[string]bool{} // owners, and what they hold
+	for _, e := range events {
+		if e.Finding.Fate != Done && e.Finding.Fate != Refused {
+			continue
+		}
+		seen[e.Deed.Owner], seen[e.Deed.Owner+"/"+e.Deed.Holder] = true, true
+		seen[e.Deed.To], seen[e.Finding.Leader] = true, true
+		for _, c := range e.Finding.Candidates {
+			seen[c] = true
+		}
+		for _, h := range e.Finding.Holders {
+			seen[h.Owner], seen[h.Owner+"/"+h.Holder] = true, true
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(events), func(e Event) bool {
+		switch e.Deed.Verb {
+		case Acquire:
+			return e.Finding.Fate == Unknown && !seen[e.Deed.Owner+"/"+e.Deed.Holder]
+		case Campaign, End:
+			return e.Finding.Fate == Unknown && !seen[e.Deed.Owner]
+		}
+		return false
+	})
 }
 
 // told returns events as porcupine wants them. What has no known outcome may happen at any

@@ -242,3 +242,29 @@ func TestObjectsAreJudgedApart(t *testing.T) {
 		t.Errorf("got breaches %v; want one of the counter", found)
 	}
 }
+
+// Where the registry is away many campaigns and acquires have no known outcome, and leases
+// end. In which order all that may have come about need not be known where nobody saw it.
+func TestWhatNobodyWasShownDoesNotHideWhatHasHappened(t *testing.T) {
+	t.Parallel()
+	election, lock := &tale{object: "election.a"}, &tale{object: "lock.a"}
+	for i := range 20 { // a to t
+		owner := string(rune('a' + i))
+		election.campaign(owner, unsure).ends(owner)
+		lock.acquire(owner, 3, unsure).ends(owner)
+	}
+	election.campaign("x", done).leads("x", 1, "1").campaign("y", done).shows("x", 1, "1", "y")
+	lock.acquire("x", 3, history.Finding{Token: "1"}).reads("1", history.Party{Owner: "x", Has: 3, Token: "1"})
+	for _, s := range []*tale{election, lock} {
+		for _, b := range history.Judge(s.events, 20*time.Second) {
+			t.Error(b)
+		}
+	}
+	election.shows("a", 1, "1", "y")
+	lock.reads("1", history.Party{Owner: "a", Has: 3, Token: "1"})
+	for _, s := range []*tale{election, lock} {
+		if found := history.Judge(s.events, time.Second); len(found) != 1 {
+			t.Errorf("%s: got %v; want a breach", s.object, found)
+		}
+	}
+}

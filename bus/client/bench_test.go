@@ -17,7 +17,8 @@ func BenchmarkLookup(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	c.link = &instant{answer: reply("7", "1", stored)}
+	link := &instant{answer: reply("7", "1", stored)}
+	c.link, c.line = link, link
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := c.Lookup(b.Context(), key, Read{}); err != nil {

@@ -25,6 +25,7 @@ type Client struct {
 	owned    bool
 	subjects bus.Subjects
 	seen     seen
+	haste    haste
 	known    map[string]string // secrets of others' leases, by owner
 	leases   keeping
 	partings partings

@@ -19,8 +19,11 @@ import (
 type script struct {
 	fates []func(ctx context.Context, m *nats.Msg) (*nats.Msg, error)
 
-	mu   sync.Mutex
-	sent []sending
+	mu        sync.Mutex
+	sent      []sending
+	away      bool // there is no connection
+	lost      uint64
+	listeners map[chan nats.Status]bool
 }
 
 type sending struct {
@@ -36,8 +39,57 @@ func (s *script) RequestMsgWithContext(ctx context.Context, m *nats.Msg) (*nats.
 	return fate(ctx, m)
 }
 
-func (s *script) Status() nats.Status { return nats.CONNECTED }
-func (s *script) MaxPayload() int64   { return 1 << 20 }
+func (s *script) Status() nats.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.away {
+		return nats.RECONNECTING
+	}
+	return nats.CONNECTED
+}
+
+//nolint:revive // nats.go spells it so
+func (s *script) ConnectedServerId() string { return "S" }
+
+func (s *script) GetClientID() (uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return 1 + s.lost, nil
+}
+
+func (s *script) StatusChanged(...nats.Status) chan nats.Status {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ch := make(chan nats.Status, 10)
+	if s.listeners == nil {
+		s.listeners = map[chan nats.Status]bool{}
+	}
+	s.listeners[ch] = true
+	return ch
+}
+
+func (s *script) RemoveStatusListener(ch chan nats.Status) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.listeners, ch)
+	close(ch)
+}
+
+// cut loses the connection, and restores it after a while.
+func (s *script) cut(restored time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away, s.lost = true, s.lost+1
+	time.AfterFunc(restored, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.away = false
+		for ch := range s.listeners {
+			ch <- nats.CONNECTED
+		}
+	})
+}
+func (s *script) MaxPayload() int64 { return 1 << 20 }
 
 //nolint:revive // nats.go spells it so
 func (s *script) ConnectedUrlRedacted() string { return "nats://test" }
@@ -90,7 +142,7 @@ func scripted(t *testing.T, fates ...func(context.Context, *nats.Msg) (*nats.Msg
 		t.Fatal(err)
 	}
 	s := &script{fates: fates}
-	c.link = s
+	c.link, c.line = s, s
 	return c, s
 }
 

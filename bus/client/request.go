@@ -30,6 +30,8 @@ type request struct {
 	key     backend.Key   // of a request about one key
 	quiet   bool          // its reply is nobody's but the client's
 
+	reads bool // it changes nothing; set by whoever reads
+
 	// Of a read: what makes the body of a sending, and whether that has a since.
 	encode func() ([]byte, error)
 	since  bool
@@ -91,8 +93,8 @@ func (c *Client) try(ctx context.Context, r *request, wait time.Duration, repeat
 	if ctx.Err() != nil || wait <= 0 {
 		return attempt{fate: notSent, err: errors.New("no time was left to send it")}
 	}
-	trying, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
+	trying, end := c.allow(ctx, r, wait)
+	defer end()
 	sent := time.Now()
 	reply, err := c.link.RequestMsgWithContext(trying, r.message(wait, repeated))
 	switch {
@@ -112,10 +114,21 @@ func (c *Client) try(ctx context.Context, r *request, wait time.Duration, repeat
 		return attempt{fate: notSent, err: err}
 	case ctx.Err() != nil && !errors.Is(context.Cause(ctx), errDeadline):
 		return attempt{fate: lost, err: errors.New("the call ended before a reply came")}
+	case errors.Is(context.Cause(trying), errCut):
+		return attempt{fate: lost, err: errCut}
 	case trying.Err() != nil:
 		return attempt{fate: lost, err: fmt.Errorf("no reply within %v", wait.Round(time.Millisecond))}
 	}
 	return attempt{fate: lost, err: err}
+}
+
+// allow returns for how long a sending of r is waited for. Only reads end with their
+// connection: they may be sent again at once, and whoever writes must wait all the same.
+func (c *Client) allow(ctx context.Context, r *request, wait time.Duration) (context.Context, func()) {
+	if r.reads {
+		return c.untilCut(ctx, wait)
+	}
+	return context.WithTimeout(ctx, wait)
 }
 
 // message is r as it travels. A registry that gives up when wait has passed leaves room

@@ -11,7 +11,7 @@ import (
 	"github.com/roostbus/roost/bus"
 )
 
-// How long the first sending of a call waits for its reply.
+// How long the first sending of a call waits for its reply, a look-up at most.
 const (
 	firstReadTry  = 200 * time.Millisecond
 	firstWriteTry = 500 * time.Millisecond
@@ -77,6 +77,11 @@ func transient(err error) bool {
 func (c *Client) read(ctx context.Context, r *request) attempt {
 	var pause backoff
 	each := firstReadTry
+	quick := r.key != (backend.Key{}) && !r.waits()
+	if quick {
+		each = c.haste.first()
+	}
+	r.reads = true
 	for {
 		sent := time.Now()
 		wait, err := r.prepare(ctx)
@@ -85,6 +90,9 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 		}
 		a := c.try(ctx, r, min(each+wait, remaining(ctx)), false)
 		each = longer(each, sent.Add(wait))
+		if quick && (a.fate == answered || a.fate == lost && !errors.Is(a.err, errCut)) {
+			c.haste.took(time.Since(sent))
+		}
 		switch {
 		case a.fate == answered && errors.Is(a.err, backend.ErrTimeout) && r.waits() && r.goesOn(ctx, sent):
 			continue
@@ -97,9 +105,9 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 			a.err = fmt.Errorf("%s: %w", c.what(r), backend.ErrClosed)
 			return a
 		case a.fate == lost && c.connected() && remaining(ctx) > 0 && ctx.Err() == nil:
-			continue // a try's time has passed already
+			continue // a try's time has passed already, or its connection was another
 		}
-		if !pause.wait(ctx) {
+		if !c.rest(ctx, &pause) {
 			a.err = c.late(ctx, r, a)
 			return a
 		}
@@ -158,7 +166,7 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 		default:
 			doubt = a.err
 		}
-		if !pause.wait(ctx) {
+		if !c.rest(ctx, &pause) {
 			if doubt != nil {
 				a.err = c.unknown(ctx, r, doubt)
 			} else {

@@ -119,12 +119,13 @@ func Judged(f Figure) Figure {
 // Streak is one request after the other.
 type Streak = streak
 
-// Keep, Await, Failures and P99 are what it does and tells.
+// Keep, Await, Failures, P99 and Slowest are what it does and tells.
 func (s *streak) Keep(ctx context.Context, request func(context.Context) error) { s.keep(ctx, request) }
 
 func (s *streak) Await(ctx context.Context, at time.Time) (time.Duration, error) {
 	return s.await(ctx, at)
 }
+func (s *streak) Slowest(from time.Time) time.Duration    { return s.slowest(from) }
 func (s *streak) Failures() (int, error)                  { return s.failures() }
 func (s *streak) P99(from, until time.Time) time.Duration { return s.p99(from, until) }
 

@@ -82,6 +82,18 @@ func (s *streak) p99(from, until time.Time) time.Duration {
 	return percentile(some, 0.99)
 }
 
+// slowest returns how long the slowest took that was asked from a time on.
+func (s *streak) slowest(from time.Time) (took time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, at := range s.answered {
+		if at.Add(-s.took[i]).After(from) {
+			took = max(took, s.took[i])
+		}
+	}
+	return took
+}
+
 // failures returns how many requests failed, and the first failure.
 func (s *streak) failures() (int, error) {
 	s.mu.Lock()

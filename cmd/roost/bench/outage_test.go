@@ -40,6 +40,9 @@ func TestAnOutageLastsUntilTheFirstAnswerToWhatWasAskedAfterwards(t *testing.T) 
 		if p99 := s.P99(begun, down); p99 != 300*time.Millisecond {
 			t.Errorf("p99 before = %v; want 300ms", p99)
 		}
+		if slowest := s.Slowest(begun); slowest != 300*time.Millisecond {
+			t.Errorf("slowest = %v; want 300ms", slowest)
+		}
 		<-ended
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 )
 
 // Deployment is a registry that faults can be made in.
@@ -17,6 +18,9 @@ type Deployment interface {
 	Servers() []Server
 	// JetStream asks JetStream at a subject of its interface, as whoever administers it may.
 	JetStream(ctx context.Context, subject string) ([]byte, error)
+	// StoodStill is for how long the lease clocks of nodes have stood still in all, for want
+	// of a processor or of NATS.
+	StoodStill() time.Duration
 	// Revive starts again what has ended by itself, as whatever supervises processes does.
 	Revive(tb testing.TB)
 }

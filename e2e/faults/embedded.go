@@ -58,6 +58,9 @@ func (d *embedded) URLs() []string    { return d.urls }
 func (d *embedded) Nodes() []Member   { return d.nodes }
 func (d *embedded) Servers() []Server { return d.servers }
 
+// StoodStill implements Deployment.
+func (d *embedded) StoodStill() time.Duration { return stoodStill(d.nodes) }
+
 func (d *embedded) Revive(tb testing.TB) {
 	tb.Helper()
 	revive(tb, d.nodes)

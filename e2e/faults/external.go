@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -51,6 +52,9 @@ func (d *external) Prefix() string    { return prefix }
 func (d *external) URLs() []string    { return d.urls }
 func (d *external) Nodes() []Member   { return d.nodes }
 func (d *external) Servers() []Server { return d.servers }
+
+// StoodStill implements Deployment.
+func (d *external) StoodStill() time.Duration { return stoodStill(d.nodes) }
 
 func (d *external) Revive(tb testing.TB) {
 	tb.Helper()

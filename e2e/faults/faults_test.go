@@ -71,7 +71,7 @@ func TestAFewFaultsInAShortRun(t *testing.T) {
 	t.Parallel()
 	p := faults.Make(1, 0, faults.Named(faults.All(), "kill-keeper", "lose-replies", "stop-server", "delete-bucket"))
 	for i := range p.Steps {
-		p.Steps[i].Lasts, p.Steps[i].Quiet = min(p.Steps[i].Lasts, time.Second), 0
+		p.Steps[i].Lasts, p.Steps[i].Quiet, p.Steps[i].Probes = min(p.Steps[i].Lasts, time.Second), 0, false
 	}
 	p.Least = 2 // a busy machine has its reasons
 	faults.Run(t, faults.External(t, 1, 3), p)

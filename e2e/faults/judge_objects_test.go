@@ -173,3 +173,19 @@ func TestWhatIsWrongWithObjectsIsFound(t *testing.T) {
 		}
 	}
 }
+
+func TestALogTellsForHowLongClocksStoodStill(t *testing.T) {
+	t.Parallel()
+	var l tail
+	for _, part := range []string{
+		`time=x level=WARN msg="the lease clock was stopped, and stood still" component=lease took=300ms` + "\ntime=x level=WARN msg=\"nothing could be heard, ",
+		`and the lease clock stood still" component=lease took=250.5ms afresh=false` + "\n" + `time=x msg="lease ended" took=9s` + "\n",
+	} {
+		if _, err := l.Write([]byte(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := l.stoodStill(); got != 550500*time.Microsecond {
+		t.Errorf("it stood still for %v", got)
+	}
+}

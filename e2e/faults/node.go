@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/roostbus/roost/e2e/natstest"
 	"github.com/roostbus/roost/modules/config"
@@ -38,8 +39,8 @@ func (n *node) run(tb testing.TB, change func(*config.Server)) {
 	n.settings.Server = config.DefaultServer()
 	c := &n.settings.Server
 	c.Node, c.Prefix, c.StoreDir = n.name, prefix, n.dir
-	// No ending is held back, so that nothing hides behind that.
-	c.HoldShare = 1
+	// No ending is held back but of a crowd that falls silent, so that nothing hides behind that.
+	c.HoldShare = holdShare
 	change(c)
 	tb.Cleanup(func() {
 		n.Kill(tb)
@@ -88,6 +89,14 @@ func (n *node) Kill(testing.TB) {
 	n.killed = true
 	_ = n.cmd.Process.Kill()
 	<-n.ended
+}
+
+// stoodStill is for how long lease clocks have stood still, as nodes said.
+func stoodStill(nodes []Member) (sum time.Duration) {
+	for _, n := range nodes {
+		sum += n.(*node).log.stoodStill()
+	}
+	return sum
 }
 
 // revive starts nodes again that have ended by themselves.

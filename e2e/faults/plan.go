@@ -13,6 +13,9 @@ type Step struct {
 	Lasts  time.Duration
 	Quiet  time.Duration // afterwards, when all have recovered
 	Picks  []uint64      // of each fault: whom it meets, where several are as good
+
+	// Probes says that leases fall silent in the quiet, which lasts as long as that takes.
+	Probes bool
 }
 
 func (s Step) String() string {
@@ -43,8 +46,14 @@ func Make(seed uint64, lasts time.Duration, classes []Class) Plan {
 		p.Steps = append(p.Steps, s)
 		took += s.Lasts + s.Quiet // without what recovery takes: rather too many steps than too few
 	}
+	for i := range p.Steps {
+		p.Steps[i].Probes = i%probeEvery == probeEvery-1
+	}
 	return p
 }
+
+// probeEvery is after how many steps leases fall silent.
+const probeEvery = 4
 
 func step(random *rand.Rand, c Class) Step {
 	return Step{

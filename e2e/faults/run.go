@@ -185,6 +185,9 @@ func (w *world) suffer(s Step) {
 	w.tb.Logf("  recovered after %v", time.Since(healed).Round(time.Millisecond))
 	w.answered("after "+strings.Join(s.Faults, " and "), betweenFaults)
 	<-time.After(s.Quiet)
+	if s.Probes {
+		w.probe(s.Picks[0], s.Picks[0]%2 == 0)
+	}
 }
 
 // recovered waits until a write of every client is acknowledged.

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/client"
 )
@@ -18,6 +20,7 @@ type world struct {
 	guests []*guest
 
 	look     *client.Client // of the test, whose links nobody cuts
+	admin    *nats.Conn     // its connection
 	subjects bus.Subjects
 
 	scene, life atomic.Int64
@@ -31,6 +34,7 @@ func newWorld(tb testing.TB, d Deployment) *world {
 	tb.Helper()
 	w := &world{tb: tb, d: d, log: NewLog()}
 	nc := dial(tb, d.URLs())
+	w.admin = nc
 	var err error
 	if w.subjects, err = bus.NewSubjects(d.Prefix()); err != nil {
 		tb.Fatal(err)

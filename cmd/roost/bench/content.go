@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"strconv"
 	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
@@ -42,12 +45,7 @@ func (w *World) populateFrom(ctx context.Context, namespace string, from, n int)
 	const size = 500
 	err := each((n-from+size-1)/size, func(batch int) error {
 		first := from + batch*size
-		count := min(size, n-first)
-		answer, err := w.ask(batch, w.batchSubject(namespace), w.batchBody(nil, first, count))
-		if err != nil {
-			return err
-		}
-		return errors.Join(checkBatch(answer, count), context.Cause(ctx))
+		return w.prepareBatch(ctx, batch, namespace, first, min(size, n-first))
 	})
 	if err != nil {
 		return fmt.Errorf("register %d instances: %w", n, err)
@@ -59,6 +57,33 @@ func (w *World) populateFrom(ctx context.Context, namespace string, from, n int)
 		}
 		return err
 	})
+}
+
+// How long a batch that is measured by nobody may take, and how often it is sent: what is
+// registered already as it is to be is not registered again.
+const (
+	prepareTime  = 25 * time.Second
+	prepareTries = 5
+)
+
+// prepareBatch registers count keys from the first on, however busy the machine is.
+func (w *World) prepareBatch(ctx context.Context, worker int, namespace string, first, count int) (err error) {
+	m := nats.NewMsg(w.batchSubject(namespace))
+	m.Data = w.batchBody(nil, first, count)
+	m.Header.Set(bus.HeaderTimeout, strconv.FormatInt(prepareTime.Milliseconds(), 10))
+	for range prepareTries {
+		var reply *nats.Msg
+		if reply, err = w.client(worker).RequestMsg(m, prepareTime+time.Second); err == nil {
+			var answer []byte
+			if answer, err = answerOf(reply); err == nil {
+				err = checkBatch(answer, count)
+			}
+		}
+		if err == nil || ctx.Err() != nil {
+			return errors.Join(err, context.Cause(ctx))
+		}
+	}
+	return err
 }
 
 func (w *World) batchSubject(namespace string) string {

@@ -36,7 +36,7 @@ func (c *counter) compare(there int, err error) error {
 
 // untilSeen repeats a comparison that may be ahead of a view, until it succeeds.
 func untilSeen(ctx context.Context, compare func() error) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, prepareTime)
 	defer cancel()
 	for {
 		if err = compare(); err == nil {

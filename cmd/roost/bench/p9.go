@@ -137,7 +137,7 @@ func (b *ballast) sample(ctx context.Context) (text []byte, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, b.w.removeAll(ctx)) }()
-	return b.w.ask(0, b.w.subjects.OfKey(bus.VerbLookup, b.w.firstKey()), nil)
+	return b.w.ask(0, b.w.subjects.OfKey(bus.VerbLookup, b.w.firstKey()), []byte(`{"consistency":"linearizable"}`))
 }
 
 // fill creates the keys from the one on until there are n.
@@ -163,7 +163,7 @@ func (b *ballast) fill(ctx context.Context, from, n int) error {
 		f, err := b.js.PublishMsgAsync(&nats.Msg{
 			Subject: "$KV." + b.bucket + ".event." + key.String(), Data: b.value,
 			Header: nats.Header{jetstream.ExpectedLastSubjSeqHeader: []string{"0"}},
-		}, jetstream.WithStallWait(b.w.c.Timeout))
+		}, jetstream.WithStallWait(prepareTime))
 		if err != nil {
 			return err
 		}

@@ -20,14 +20,17 @@ func newBenchReport(p *program) *cobra.Command {
 		Use:   "report FILE...",
 		Short: "Show what was measured before, as tables, a chart or a page",
 		Long: "Shows what roost bench --json has written, of one or of several runs of one program on one machine.\n" +
-			"A page is a Markdown file: what is between its marks is replaced, the rest is left alone.",
+			"A page is a Markdown file: what is between its marks is replaced, the rest is left alone. That of\n" +
+			"--scaling says what the measured costs come to with many instances.",
 		Example: "  roost bench report run.json\n" +
-			"  roost bench report run.json nodes.json --svg docs/benchmarks.svg --markdown docs/benchmarks.md",
+			"  roost bench report run.json nodes.json --svg docs/benchmarks.svg --markdown docs/benchmarks.md \\\n" +
+			"    --scaling docs/scaling.md",
 		Args: arguments(1, 100, "FILE"),
 		RunE: func(cmd *cobra.Command, files []string) error {
 			var s struct {
 				SVG      string `koanf:"svg"`
 				Markdown string `koanf:"markdown"`
+				Scaling  string `koanf:"scaling"`
 			}
 			if err := p.settings(cmd, &s); err != nil {
 				return err
@@ -36,10 +39,10 @@ func newBenchReport(p *program) *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("bench report: %w", err)
 			}
-			if s.SVG == "" && s.Markdown == "" {
+			if s.SVG == "" && s.Markdown == "" && s.Scaling == "" {
 				return report.Print(p.stdout)
 			}
-			if err := errors.Join(drawReport(report, s.SVG), insertReport(report, s.Markdown, s.SVG)); err != nil {
+			if err := errors.Join(drawReport(report, s.SVG), insertReport(report, s.Markdown, s.SVG), rewrite(s.Scaling, report.InsertScaling)); err != nil {
 				return fmt.Errorf("bench report: %w", err)
 			}
 			return nil
@@ -47,6 +50,7 @@ func newBenchReport(p *program) *cobra.Command {
 	}
 	cmd.Flags().String("svg", "", "draw a chart into `FILE`")
 	cmd.Flags().String("markdown", "", "write tables into the page `FILE`")
+	cmd.Flags().String("scaling", "", "write the arithmetic of many instances into the page `FILE`")
 	return cmd
 }
 
@@ -115,7 +119,17 @@ func drawReport(r *bench.Report, name string) error {
 }
 
 // insertReport writes tables into a page, unless its name is "".
-func insertReport(r *bench.Report, page, picture string) error {
+func insertReport(r *bench.Report, page, picture string) (err error) {
+	if page != "" && picture != "" {
+		if picture, err = filepath.Rel(filepath.Dir(page), picture); err != nil {
+			return err
+		}
+	}
+	return rewrite(page, func(text string) (string, error) { return r.Insert(text, filepath.ToSlash(picture)) })
+}
+
+// rewrite changes a page, unless its name is "".
+func rewrite(page string, change func(text string) (string, error)) error {
 	if page == "" {
 		return nil
 	}
@@ -123,12 +137,7 @@ func insertReport(r *bench.Report, page, picture string) error {
 	if err != nil {
 		return err
 	}
-	if picture != "" {
-		if picture, err = filepath.Rel(filepath.Dir(page), picture); err != nil {
-			return err
-		}
-	}
-	changed, err := r.Insert(string(text), filepath.ToSlash(picture))
+	changed, err := change(string(text))
 	if err != nil {
 		return fmt.Errorf("%s: %w", page, err)
 	}

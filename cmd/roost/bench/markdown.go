@@ -13,20 +13,24 @@ const (
 	resultsEnd   = "<!-- end of results -->\n"
 )
 
-var errNoMarks = errors.New("the text has no marks between which results go: " +
-	strings.TrimSpace(resultsBegin) + " and " + strings.TrimSpace(resultsEnd) + ", on lines of their own")
+var errNoMarks = errors.New("the text has no marks between which results go, on lines of their own")
 
 // Insert returns text with r's tables between its marks. picture is where the chart of r is,
 // as seen from the text; "": there is none.
 func (r *Report) Insert(text, picture string) (string, error) {
-	before, rest, begins := strings.Cut(text, resultsBegin)
-	_, after, ends := strings.Cut(rest, resultsEnd)
+	return between(text, resultsBegin, resultsEnd, func(w io.Writer) { r.markdown(w, picture) })
+}
+
+// between returns text with what write writes between two marks.
+func between(text, begin, end string, write func(io.Writer)) (string, error) {
+	before, rest, begins := strings.Cut(text, begin)
+	_, after, ends := strings.Cut(rest, end)
 	if !begins || !ends {
-		return "", errNoMarks
+		return "", fmt.Errorf("%w: %s and %s", errNoMarks, strings.TrimSpace(begin), strings.TrimSpace(end))
 	}
 	var b strings.Builder
-	r.markdown(&b, picture)
-	return before + resultsBegin + b.String() + resultsEnd + after, nil
+	write(&b)
+	return before + begin + b.String() + end + after, nil
 }
 
 // markdown writes r for a page.

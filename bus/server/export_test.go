@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -19,6 +20,20 @@ var RenderPage = renderPage
 
 // Forbidden reports whether a server with cfg refuses to send to reply.
 func Forbidden(cfg Config, reply string) bool { return (&responder{cfg: cfg}).forbidden(reply) }
+
+// Refusal returns what is answered to what is beyond a limit, by a node that has come as far
+// as one stamp after another says.
+func Refusal(tb testing.TB, quota string, limit int, stamps ...backend.Stamp) (header nats.Header, body []byte) {
+	tb.Helper()
+	f, err := newRefusal(quota, limit)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, stamp := range stamps {
+		header = f.header(stamp)
+	}
+	return header, f.body
+}
 
 // ScanKeepalive reads a keepalive of the usual form; ok is false for any other.
 func ScanKeepalive(body []byte) (owners []string, many bool, c clock.Connection, ok bool) {

@@ -159,15 +159,12 @@ func (h *hours) accept(base context.Context, m *nats.Msg) {
 	if w.prompt != nil && h.serve(base, r, w.prompt) {
 		return
 	}
-	to, quota := h.queries, backend.LimitError{Quota: "lease requests", Limit: int64(h.cfg.MaxInFlight)}
+	to, full := h.queries, h.fullOfQueries
 	if e.keepsAlive {
-		to, quota = h.keepalives, backend.LimitError{Quota: "keepalives", Limit: int64(h.cfg.MaxKeepalives)}
+		to, full = h.keepalives, h.fullOfKeepalives
 	}
 	if to.take(r, e.ends) != accepted {
-		e.stats.refused.Add(1)
-		h.obs.refused(e.name)
-		h.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(&quota))
-		h.release(r)
+		h.refuse(base, r, full)
 	}
 }
 

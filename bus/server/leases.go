@@ -33,6 +33,8 @@ type Leases struct {
 	responder
 	endpoints []*endpoint
 
+	fullOfQueries, fullOfKeepalives *refusal
+
 	turn  sync.Mutex // held by whoever opens or closes
 	mu    sync.RWMutex
 	hours *hours // nil while closed
@@ -45,6 +47,13 @@ var _ clock.Door = (*Leases)(nil)
 func NewLeases(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Leases, error) {
 	l := &Leases{}
 	if err := l.set(nc, b, cfg, opts); err != nil {
+		return nil, fmt.Errorf("leases: %w", err)
+	}
+	var err error
+	if l.fullOfQueries, err = newRefusal("lease requests", cfg.MaxInFlight); err == nil {
+		l.fullOfKeepalives, err = newRefusal("keepalives", cfg.MaxKeepalives)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("leases: %w", err)
 	}
 	if l.owned == nil {

@@ -23,6 +23,7 @@ type Server struct {
 	endpoints []*endpoint
 	hands     atomic.Pointer[hands[request]]
 	admission *admission
+	full      *refusal
 	ready     chan struct{}
 	readyOnce sync.Once
 }
@@ -35,6 +36,10 @@ func New(nc *nats.Conn, b backend.Backend, cfg Config, opts ...Option) (*Server,
 		return nil, fmt.Errorf("server: %w", err)
 	}
 	s.admission = newAdmission(cfg.MaxInFlight)
+	var err error
+	if s.full, err = newRefusal("requests", cfg.MaxInFlight); err != nil {
+		return nil, fmt.Errorf("server: %w", err)
+	}
 	s.endpoints = slices.Concat(s.newEndpoints(), s.objectEndpoints(), s.backupEndpoints(), s.switchEndpoints(), s.historyEndpoints())
 	for _, e := range s.endpoints {
 		e.ends = ends(e.name)
@@ -158,10 +163,7 @@ func (s *Server) accept(base context.Context, h *hands[request], e *endpoint, m 
 	switch h.take(r, e.health || e.ends || beyond) {
 	case full:
 		s.admission.leave(who)
-		e.stats.refused.Add(1)
-		s.obs.refused(e.name)
-		s.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(&backend.LimitError{Quota: "requests", Limit: int64(s.cfg.MaxInFlight)}))
-		s.release(r)
+		s.refuse(base, r, s.full)
 	case closing:
 		s.admission.leave(who)
 		s.sendError(base, r, backend.Stamp{}, bus.ErrorFrom(errStopping))

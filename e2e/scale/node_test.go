@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -47,11 +48,13 @@ type node struct {
 	took     time.Duration // until it was ready
 }
 
-// serve starts a node on dir. It is killed when the test ends.
-func serve(t *testing.T, dir string) *node {
+// serve starts a node on dir, with the command launcher, if there is one. It is killed when
+// the test ends.
+func serve(t *testing.T, dir string, launcher ...string) *node {
 	t.Helper()
 	n := &node{dir: dir, said: &bytes.Buffer{}}
-	n.cmd = exec.Command(binary, "serve", "--listen", "127.0.0.1:0", "--store-dir", dir, "--max-leases", "200000")
+	command := append(slices.Clone(launcher), binary, "serve", "--listen", "127.0.0.1:0", "--store-dir", dir, "--max-leases", "200000")
+	n.cmd = exec.Command(command[0], command[1:]...)
 	n.cmd.Stderr = n.said
 	stdout, err := n.cmd.StdoutPipe()
 	if err != nil {

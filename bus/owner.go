@@ -45,15 +45,20 @@ func validateSecret(field, secret string) error {
 
 // Owner returns the public name of whoever knows secret: the first 26 characters of the
 // lower-case base32 of SHA-256("roost-owner" + secret).
-func Owner(secret string) string { return ownerOf(secret) }
+func Owner(secret string) string {
+	owner := ownerOf(secret)
+	return string(owner[:ownerLength])
+}
 
-// OwnerOf is Owner of a secret that lies in a message.
-func OwnerOf(secret []byte) string { return ownerOf(secret) }
+// AppendOwner appends the Owner of a secret that lies in a message.
+func AppendOwner(dst, secret []byte) []byte {
+	owner := ownerOf(secret)
+	return append(dst, owner[:ownerLength]...)
+}
 
-func ownerOf[S string | []byte](secret S) string {
+func ownerOf[S string | []byte](secret S) (owner [(ownerBytes*8 + 4) / 5]byte) {
 	var salted [len(ownerSalt) + MaxSecret]byte
 	sum := sha256.Sum256(append(append(salted[:0], ownerSalt...), secret...))
-	var owner [(ownerBytes*8 + 4) / 5]byte
 	ownerEncoding.Encode(owner[:], sum[:ownerBytes])
-	return string(owner[:ownerLength])
+	return owner
 }

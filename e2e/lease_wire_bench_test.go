@@ -75,6 +75,17 @@ func (q *quickClock) Touch(owner string, _ clock.Connection) (clock.Beat, bool) 
 	return q.beat(owner)
 }
 
+func (q *quickClock) TouchAll(owners [][]byte, _ clock.Connection) (beat clock.Beat, all bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for _, owner := range owners {
+		if beat, all = q.beat(string(owner)); !all {
+			break
+		}
+	}
+	return beat, all
+}
+
 // keepBeating keeps requests in flight for a while and returns their rate, and the
 // processor time that the whole process uses for one, which stands still on a busy machine.
 func keepBeating(b *testing.B, clients []*nats.Conn, inFlight int, subject, body string) (rate, cost float64) {

@@ -65,6 +65,18 @@ func (l *clockwork) beat(owner string) (clock.Beat, bool) {
 	return clock.Beat{TTL: s.TTL, Grace: 2 * time.Second, Term: term}, ok
 }
 
+func (l *clockwork) TouchAll(owners [][]byte, c clock.Connection) (beat clock.Beat, all bool) {
+	all = true
+	for _, owner := range owners {
+		b, ok := l.Touch(string(owner), c)
+		if ok {
+			beat = b
+		}
+		all = all && ok
+	}
+	return beat, all
+}
+
 func (l *clockwork) Touch(owner string, c clock.Connection) (clock.Beat, bool) {
 	if l.pass(context.Background(), &l.touch) != nil {
 		return clock.Beat{}, false

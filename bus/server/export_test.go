@@ -39,8 +39,14 @@ func Refusal(tb testing.TB, quota string, limit int, stamps ...backend.Stamp) (h
 func ScanKeepalive(body []byte) (owners []string, many bool, c clock.Connection, ok bool) {
 	var k keepalive
 	ok = k.scan(body)
-	return k.owners, k.many, k.connection, ok
+	return k.texts(), k.many, k.connection, ok
 }
+
+// Keepalive is what a request to keep leases alive says, read again and again.
+type Keepalive struct{ k keepalive }
+
+// Scan reads one of the usual form, and reports whether body is one.
+func (k *Keepalive) Scan(body []byte) bool { return k.k.scan(body) }
 
 // Deadline is the context of a request, and its end.
 func Deadline(parent context.Context, at time.Time) (ctx context.Context, end func()) {

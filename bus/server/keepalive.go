@@ -13,9 +13,32 @@ import (
 
 // keepalive is what a request to keep leases alive says.
 type keepalive struct {
-	owners     []string
+	owners     [][]byte // parts of names
+	names      []byte
 	many       bool // they are told apart in the reply
 	connection clock.Connection
+	server     string // the one that was told last: there are few
+}
+
+// reset makes k that of nobody.
+func (k *keepalive) reset() {
+	k.owners, k.names, k.many, k.connection = k.owners[:0], k.names[:0], false, clock.Connection{}
+}
+
+// add adds the owner of secret. It allocates nothing where k was used before.
+func (k *keepalive) add(secret []byte) {
+	from := len(k.names)
+	k.names = bus.AppendOwner(k.names, secret)
+	k.owners = append(k.owners, k.names[from:])
+}
+
+// texts returns the owners for whoever keeps them.
+func (k *keepalive) texts() []string {
+	owners := make([]string, len(k.owners))
+	for i, owner := range k.owners {
+		owners[i] = string(owner)
+	}
+	return owners
 }
 
 // parse reads a request's body.
@@ -30,12 +53,13 @@ func (k *keepalive) parse(body []byte) error {
 	if err := q.Validate(); err != nil {
 		return err
 	}
-	k.owners, k.many, k.connection = k.owners[:0], q.Leases != nil, connection(q.Connection)
+	k.reset()
+	k.many, k.connection = q.Leases != nil, connection(q.Connection)
 	if !k.many {
-		k.owners = append(k.owners, bus.Owner(q.Lease))
+		k.add([]byte(q.Lease))
 	}
 	for _, secret := range q.Leases {
-		k.owners = append(k.owners, bus.Owner(secret))
+		k.add([]byte(secret))
 	}
 	return nil
 }
@@ -49,16 +73,8 @@ func (h *hours) keepalivePromptly(_ context.Context, r *request) (answer, error)
 	if err := k.parse(r.data); err != nil {
 		return answer{}, err
 	}
-	var beat clock.Beat
-	all := true
-	for _, owner := range k.owners {
-		b, known := h.clock.Touch(owner, k.connection)
-		if known {
-			beat = b
-		}
-		all = all && known // whatever one is, the others are heard now
-	}
-	if !all {
+	beat, known := h.clock.TouchAll(k.owners, k.connection)
+	if !known {
 		return answer{}, errMayWait
 	}
 	return r.kept(beat, nil)
@@ -68,7 +84,7 @@ func (h *hours) keepalivePromptly(_ context.Context, r *request) (answer, error)
 func (h *hours) keepalive(ctx context.Context, r *request) (answer, error) {
 	ctx, end := h.deadline(ctx, r)
 	defer end()
-	beat, expired, err := h.clock.Keepalive(ctx, r.keepalive.owners, r.keepalive.connection)
+	beat, expired, err := h.clock.Keepalive(ctx, r.keepalive.texts(), r.keepalive.connection)
 	if err != nil {
 		return answer{}, err
 	}
@@ -89,7 +105,7 @@ func (r *request) kept(beat clock.Beat, expired []int) (answer, error) {
 	default:
 		owners := make([]string, len(expired))
 		for i, at := range expired {
-			owners[i] = k.owners[at]
+			owners[i] = string(k.owners[at])
 		}
 		slices.Sort(owners)
 		text, err := json.Marshal(slices.Compact(owners))

@@ -4,7 +4,6 @@ import (
 	"bytes"
 
 	"github.com/roostbus/roost/bus"
-	"github.com/roostbus/roost/coordination/keeper/clock"
 )
 
 // scan reads a well-formed keepalive. It reports false for whatever else, of which the
@@ -14,7 +13,7 @@ import (
 // what the decoder takes.
 func (k *keepalive) scan(body []byte) bool {
 	s := scanner{text: body}
-	k.owners, k.many, k.connection = k.owners[:0], false, clock.Connection{}
+	k.reset()
 	told := false
 	ok := s.object(func(name []byte) bool {
 		switch string(name) {
@@ -40,7 +39,7 @@ func (k *keepalive) scan(body []byte) bool {
 func (k *keepalive) secret(s *scanner) bool {
 	secret, ok := s.word()
 	if ok = ok && plainSecret(secret); ok {
-		k.owners = append(k.owners, bus.OwnerOf(secret))
+		k.add(secret)
 	}
 	return ok
 }
@@ -54,7 +53,10 @@ func (k *keepalive) whereabouts(s *scanner) bool {
 			id, ok := s.word()
 			again := server
 			server = true
-			k.connection.Server = string(id)
+			if string(id) != k.server {
+				k.server = string(id)
+			}
+			k.connection.Server = k.server
 			return ok && !again && plainName(id)
 		case "client_id":
 			id, ok := s.number()

@@ -105,13 +105,31 @@ func FuzzKeepaliveRequest(f *testing.F) {
 
 func FuzzKeepalivesRequestIsDecodedAsEncodingJSONDoes(f *testing.F) { fuzz(f, "lease_keepalives") }
 
+func TestReadingKeepalivesMakesNoGarbage(t *testing.T) {
+	connection := `,"connection":{"server_id":"NDYUQ","client_id":7}}`
+	for _, body := range []string{
+		`{"lease":"` + secret + `"` + connection,
+		`{"leases":["` + strings.Repeat(secret+`","`, 99) + secret + `"]` + connection,
+	} {
+		var k server.Keepalive
+		text := []byte(body)
+		if !k.Scan(text) {
+			t.Fatalf("%.60s is left to the decoder", body)
+		}
+		if n := testing.AllocsPerRun(100, func() { k.Scan(text) }); n > 0 {
+			t.Errorf("%v allocations for %.60s", n, body)
+		}
+	}
+}
+
 func BenchmarkScanKeepalive(b *testing.B) {
 	for _, n := range []int{1, 100} {
 		body := []byte(`{"leases":["` + strings.Repeat(secret+`","`, n-1) + secret + `"]}`)
 		b.Run(fmt.Sprintf("leases-%d", n), func(b *testing.B) {
+			var k server.Keepalive
 			b.ReportAllocs()
 			for b.Loop() {
-				server.ScanKeepalive(body)
+				k.Scan(body)
 			}
 		})
 	}

@@ -16,6 +16,7 @@ import (
 // LeaseClock is who decides about leases: a [clock.Clock].
 type LeaseClock interface {
 	Touch(owner string, c clock.Connection) (clock.Beat, bool)
+	TouchAll(owners [][]byte, c clock.Connection) (clock.Beat, bool)
 	Keepalive(ctx context.Context, owners []string, c clock.Connection) (beat clock.Beat, expired []int, err error)
 	Grant(ctx context.Context, r clock.Request) (clock.Beat, error)
 	Revoke(ctx context.Context, owner, reason string) (revision uint64, err error)

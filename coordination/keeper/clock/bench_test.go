@@ -84,4 +84,31 @@ func TestTouchAllocatesNothing(t *testing.T) {
 	if got := testing.AllocsPerRun(1000, func() { c.Touch(owners[0], conn) }); got != 0 {
 		t.Errorf("%v allocations", got)
 	}
+	all := namesOf(owners)
+	c.TouchAll(all, conn)
+	if got := testing.AllocsPerRun(1000, func() { c.TouchAll(all, conn) }); got != 0 {
+		t.Errorf("%v allocations for many", got)
+	}
+}
+
+func namesOf(owners []string) (names [][]byte) {
+	for _, owner := range owners {
+		names = append(names, []byte(owner))
+	}
+	return names
+}
+
+// BenchmarkTouchAll is one message that keeps 100 of many leases alive.
+func BenchmarkTouchAll(b *testing.B) {
+	const many, each = 100_000, 100
+	c, owners, _ := serving(b, memkv.New(), many)
+	names := namesOf(owners)
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if _, ok := c.TouchAll(names[i:i+each], clock.Connection{}); !ok {
+			b.Fatal("not counted")
+		}
+		i = (i + each) % many
+	}
 }

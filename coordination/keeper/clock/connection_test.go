@@ -76,6 +76,31 @@ func TestAKeepaliveRestoresASuspect(t *testing.T) {
 	})
 }
 
+// TestAKeepaliveOfManyIsHeardOfThoseThatLive is L1: one that is unknown leaves the answer
+// to Keepalive, and keeps nobody out.
+func TestAKeepaliveOfManyIsHeardOfThoseThatLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := alone(t, setup{})
+		n.grantOn(t, "x", ttl, conn(1))
+		n.grantOn(t, "y", ttl, conn(1))
+		time.Sleep(ttl / 2)
+		if _, all := n.TouchAll(namesOf([]string{"x", "unknown", "y"}), conn(2)); all {
+			t.Error("an unknown lease was counted")
+		}
+		if beat, all := n.TouchAll(namesOf([]string{"x", "y"}), conn(2)); !all || beat.TTL != ttl || beat.Grace != grace {
+			t.Errorf("TouchAll() = %+v, %t; want the answer of a lease", beat, all)
+		}
+		n.Disconnected(conn(1))
+		if h := n.Health(); h.Suspects != 0 {
+			t.Errorf("Health() = %+v; want both on their new connection", h)
+		}
+		n.endsIn(t, "x", backend.ReasonExpired, ttl, ttl+late)
+		if _, ok := n.end("y"); !ok {
+			t.Error("y lives longer than x")
+		}
+	})
+}
+
 // TestAStaleConnectionThatIsClosedChangesNothing is L1: only the newest one told counts.
 func TestAStaleConnectionThatIsClosedChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

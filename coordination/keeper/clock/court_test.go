@@ -183,7 +183,7 @@ func (c *court) live(rng *rand.Rand, nodes []*node, owner string, calls *sync.Wa
 
 // keepalive sends one, and holds what is said against what is so.
 func (c *court) keepalive(ctx context.Context, n *node, owner string) error {
-	if _, ok := n.Touch(owner, clock.Connection{}); ok {
+	if _, ok := n.TouchAll([][]byte{[]byte(owner)}, clock.Connection{}); ok {
 		return nil
 	}
 	c.mu.Lock()

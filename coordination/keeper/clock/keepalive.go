@@ -3,6 +3,7 @@ package clock
 import (
 	"context"
 	"fmt"
+	"hash/maphash"
 	"time"
 
 	"github.com/roostbus/roost/backend"
@@ -31,6 +32,32 @@ func (c *Clock) Touch(owner string, connection Connection) (Beat, bool) {
 	beat := e.beat(s.term)
 	sh.mu.Unlock()
 	return beat, true
+}
+
+// TouchAll is Touch for all of owners, which came in one message. Those whose answer is
+// known at once are counted even where it reports false; beat is that of one of them.
+func (c *Clock) TouchAll(owners [][]byte, connection Connection) (beat Beat, all bool) {
+	s := c.session.Load()
+	if s == nil {
+		return Beat{}, false
+	}
+	received := c.now()
+	if !c.entitled(s) {
+		return Beat{}, false
+	}
+	all = true
+	for _, owner := range owners {
+		sh := &s.shards[maphash.Bytes(s.seed, owner)%shardCount]
+		sh.mu.Lock()
+		if e := sh.leases[string(owner)]; e != nil && e.under == nil {
+			s.hear(sh, e, received, connection)
+			beat = e.beat(s.term)
+		} else {
+			all = false
+		}
+		sh.mu.Unlock()
+	}
+	return beat, all
 }
 
 func (e *entry) beat(term uint64) Beat { return Beat{TTL: e.ttl, Grace: e.grace, Term: term} }

@@ -269,15 +269,19 @@ func TestNothingIsReapedWhileManyLeasesEndOneAfterTheOther(t *testing.T) {
 			r.mu.Unlock()
 			r.void(backend.Ending{Owner: owner, Reason: backend.ReasonExpired})
 		}
-		for i := range 17 {
+		r.with(func() { r.takes = 20 * time.Millisecond })
+		for i := range 40 { // of the first of which a few are under way before there are many
 			end(fmt.Sprint("first-", i))
 		}
-		for i := range 15 { // 600 ms
+		time.Sleep(30 * time.Millisecond)
+		before := len(r.Remains())
+		const later = 15 // 600 ms
+		for i := range later {
 			time.Sleep(40 * time.Millisecond)
 			end(fmt.Sprint("later-", i))
 		}
-		if n := r.busiest(); n != 0 {
-			t.Errorf("%d were reaped at a time while others ended; want none", n)
+		if n := len(r.Remains()); before < 24 || n != before+later {
+			t.Errorf("%d and %d later ones are left of %d; want all that were not under way at first", n-later, later, before)
 		}
 		time.Sleep(time.Second)
 		if n := len(r.Remains()); n != 0 {

@@ -31,7 +31,8 @@ e2e: ## every whole-system test, the long ones too
 	$(GO) test -race -timeout 45m ./e2e/... ./cmd/...
 
 faults: ## whatever can go wrong, for FAULTS_TIME; SEED=N repeats a run, FAULTS=a,b leaves only some of it, DEPLOYMENT=embedded|external
-	FAULTS_TIME=$(FAULTS_TIME) SEED=$(SEED) DEPLOYMENT=$(DEPLOYMENT) FAULTS=$(FAULTS) $(GO) test -count=1 -v -timeout 0 -run TestWhateverGoesWrong ./e2e/faults
+	sh e2e/faults/overlay.sh bin/overlay
+	FAULTS_TIME=$(FAULTS_TIME) SEED=$(SEED) DEPLOYMENT=$(DEPLOYMENT) FAULTS=$(FAULTS) $(GO) test -overlay bin/overlay/overlay.json -tags wallclock -count=1 -v -timeout 0 -run TestWhateverGoesWrong ./e2e/faults
 
 examples: ## what examples/ shows, run; needs Node.js 20 or newer, and npm
 	$(GO) test -race -count=1 -tags node -run InNode ./e2e

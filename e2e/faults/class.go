@@ -4,6 +4,8 @@ import (
 	"slices"
 	"syscall"
 	"time"
+
+	"github.com/roostbus/roost/e2e/natstest"
 )
 
 // Target is what a fault meets.
@@ -29,7 +31,11 @@ type Class struct {
 
 // All are the classes of faults.
 func All() []Class {
-	return slices.Concat(ofNodes(), ofServers(), ofClients(), ofStores())
+	all := slices.Concat(ofNodes(), ofServers(), ofClients(), ofStores())
+	if natstest.WallMoves {
+		all = append(all, ofClocks()...)
+	}
+	return all
 }
 
 // Merged returns classes for nodes that store, too: a fault of a node and one of a server

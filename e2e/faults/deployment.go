@@ -35,6 +35,10 @@ type Member interface {
 	Start(tb testing.TB)
 	Signal(tb testing.TB, s os.Signal)
 
+	// SetWall has the clock on its wall be so far ahead of the machine's; see
+	// [natstest.SetWall].
+	SetWall(tb testing.TB, ahead time.Duration)
+
 	// CutOff cuts its links in both directions, Deafen has it hear nothing and Mute be
 	// heard by nobody. Nobody is told. Rejoin ends any of these.
 	CutOff(tb testing.TB)

@@ -108,10 +108,10 @@ func (s storing) StoreDir() string { return filepath.Join(s.dir, "jetstream") }
 
 func (s storing) FillDisk(tb testing.TB) {
 	tb.Helper()
-	s.order(tb, fillDisk)
+	s.order(tb, natstest.FillDisk)
 }
 
 func (s storing) FreeDisk(tb testing.TB) {
 	tb.Helper()
-	s.order(tb, freeDisk)
+	s.order(tb, natstest.FreeDisk)
 }

@@ -130,6 +130,12 @@ func (n *node) Signal(tb testing.TB, s os.Signal) {
 	}
 }
 
+// SetWall implements Member.
+func (n *node) SetWall(tb testing.TB, ahead time.Duration) {
+	tb.Helper()
+	n.order(tb, natstest.WallIs+ahead.String())
+}
+
 func (n *node) order(tb testing.TB, what string) {
 	tb.Helper()
 	if _, err := fmt.Fprintln(n.orders, what); err != nil {

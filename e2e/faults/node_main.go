@@ -63,27 +63,13 @@ func NodeMain(settings string, in io.Reader, out, log io.Writer) error {
 		go func() { _ = s.Serve(l) }()
 	}
 	for orders := bufio.NewScanner(in); orders.Scan(); {
-		if err := obey(orders.Text()); err != nil {
+		if err := natstest.Obey(orders.Text()); err != nil {
 			return err
 		}
 	}
 	ctx, cancel = context.WithTimeout(context.Background(), c.StopTimeout)
 	defer cancel()
 	return app.Stop(ctx)
-}
-
-// Orders to a node.
-const (
-	fillDisk = "fill disk"
-	freeDisk = "free disk"
-)
-
-func obey(order string) error {
-	switch order {
-	case fillDisk, freeDisk:
-		return natstest.LimitFiles(order == fillDisk)
-	}
-	return fmt.Errorf("nobody understands the order %q", order)
 }
 
 // jetStreamOf has whoever names a subject as path ask there.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -79,7 +80,7 @@ func serverMain(text string) error {
 	go running.Start()
 	orders := bufio.NewScanner(os.Stdin)
 	for orders.Scan() {
-		if err := LimitFiles(orders.Text() == diskFull); err != nil {
+		if err := Obey(orders.Text()); err != nil {
 			return err
 		}
 	}
@@ -87,12 +88,32 @@ func serverMain(text string) error {
 	return orders.Err()
 }
 
-// diskFull is the order to limit files, any other ends that.
-const diskFull = "full"
+// Orders to a process.
+const (
+	FillDisk = "fill disk"
+	FreeDisk = "free disk"
+	WallIs   = "wall is ahead by " // and by how much
+)
 
-// LimitFiles has every write of this process into a file fail, as on a full disk, or not any
+// Obey does what an order says to this process.
+func Obey(order string) error {
+	if text, ok := strings.CutPrefix(order, WallIs); ok {
+		ahead, err := time.ParseDuration(text)
+		if err != nil {
+			return err
+		}
+		return SetWall(ahead)
+	}
+	switch order {
+	case FillDisk, FreeDisk:
+		return limitFiles(order == FillDisk)
+	}
+	return fmt.Errorf("nobody understands the order %q", order)
+}
+
+// limitFiles has every write of this process into a file fail, as on a full disk, or not any
 // more.
-func LimitFiles(full bool) error {
+func limitFiles(full bool) error {
 	signal.Ignore(syscall.SIGXFSZ) // the write fails instead
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_FSIZE, &limit); err != nil {
@@ -160,13 +181,19 @@ func (p *Process) Signal(tb testing.TB, s os.Signal) {
 // the process: other files of the disk can be written.
 func (p *Process) FillDisk(tb testing.TB) {
 	tb.Helper()
-	p.order(tb, diskFull)
+	p.order(tb, FillDisk)
 }
 
 // FreeDisk ends FillDisk.
 func (p *Process) FreeDisk(tb testing.TB) {
 	tb.Helper()
-	p.order(tb, "free")
+	p.order(tb, FreeDisk)
+}
+
+// SetWall has the clock on the wall of the process be so far ahead; see [SetWall].
+func (p *Process) SetWall(tb testing.TB, ahead time.Duration) {
+	tb.Helper()
+	p.order(tb, WallIs+ahead.String())
 }
 
 func (p *Process) order(tb testing.TB, what string) {

@@ -1,0 +1,27 @@
+package faults
+
+import "time"
+
+// ofClocks are faults of clocks on the wall, which jump there and back. They need a program
+// that can move its own: see overlay.sh.
+func ofClocks() []Class {
+	jump := func(choose func(*world, uint64) Member) func(*world, uint64) func() {
+		return func(w *world, pick uint64) func() {
+			m := choose(w, pick)
+			far := []time.Duration{2 * time.Second, 10 * time.Second, time.Minute, time.Hour, 24 * time.Hour}
+			ahead := far[pick>>8%uint64(len(far))]
+			if pick>>7&1 == 1 {
+				ahead = -ahead
+			}
+			w.tb.Logf("  it meets %s, whose clock is ahead by %v", m.Name(), ahead)
+			m.SetWall(w.tb, ahead)
+			return func() { m.SetWall(w.tb, 0) }
+		}
+	}
+	return []Class{
+		{"jump-keeper", OfNode, time.Second, 6 * time.Second, jump((*world).keeper)},
+		{"jump-node", OfNode, time.Second, 6 * time.Second, jump((*world).follower)},
+		{"jump-leader", OfServer, time.Second, 6 * time.Second, jump((*world).leader)},
+		{"jump-server", OfServer, time.Second, 6 * time.Second, jump((*world).replica)},
+	}
+}

@@ -31,6 +31,9 @@ type member struct {
 	listen string
 	route  string
 	args   []string
+	env    []string
+	alone  bool   // it is no node of a cluster
+	exe    string // the program; "" for this one
 }
 
 // freeAddresses returns addresses that nobody listened on a moment ago: nodes of a cluster
@@ -96,11 +99,11 @@ func (f *fleet) begin(t *testing.T) {
 
 func (m *member) begin(t *testing.T) {
 	t.Helper()
-	args := append([]string{
-		"serve", "--server-name", m.name, "--listen", m.listen, "--store-dir", m.dir,
-		"--cluster-listen", m.route, "--cluster-routes", strings.Join(m.fleet.routes, ","), "--cluster-secret-file", m.fleet.secret,
-	}, m.args...)
-	p, lines := begin(t, nil, args...)
+	args := []string{"serve", "--server-name", m.name, "--listen", m.listen, "--store-dir", m.dir}
+	if !m.alone {
+		args = append(args, "--cluster-listen", m.route, "--cluster-routes", strings.Join(m.fleet.routes, ","), "--cluster-secret-file", m.fleet.secret)
+	}
+	p, lines := beginAs(t, m.exe, m.env, append(args, m.args...)...)
 	m.process = p
 	ready := make(chan string, 1)
 	p.ready = ready

@@ -46,9 +46,17 @@ func (l *lockedBuffer) String() string {
 // begin starts roost with args. env is added to an environment without settings.
 func begin(t *testing.T, env []string, args ...string) (*process, *bufio.Scanner) {
 	t.Helper()
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
+	return beginAs(t, "", env, args...)
+}
+
+// beginAs is begin of the program exe; "" is this one.
+func beginAs(t *testing.T, exe string, env []string, args ...string) (*process, *bufio.Scanner) {
+	t.Helper()
+	if exe == "" {
+		var err error
+		if exe, err = os.Executable(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p := &process{cmd: exec.Command(exe, args...), exited: make(chan struct{})}
 	p.cmd.Env = append([]string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, env...)

@@ -31,7 +31,8 @@ type Guard struct {
 
 	mu         sync.Mutex
 	remembered Remembered
-	raise      bool               // the operator wants a new epoch, once
+	boot       string             // what Remembered.Boot is to be while the Guard runs
+	raise      string             // why there is to be a new epoch, once; "" if there need not be
 	raised     uint32             // what raise has led to; 0 before it was tried
 	generation kvstore.Generation // of what is being applied
 	stored     record             // the newest one seen; zero if there is none
@@ -52,7 +53,22 @@ type Option func(*Guard)
 func WithLogger(l *slog.Logger) Option { return func(g *Guard) { g.log = l } }
 
 // WithRaise makes the Guard give the store a new epoch at its start, whatever it finds.
-func WithRaise() Option { return func(g *Guard) { g.raise = true } }
+func WithRaise() Option { return func(g *Guard) { g.raise = "a new one was asked for" } }
+
+// WithBoot says which life of its machine, by any name for it, the node runs in. unsynced
+// says that the store acknowledges what only the machine's cache has. Then the end of that
+// life, unless the Guard's Run has returned before, may lose what was written last, which is
+// more than any memory knows of: the next Guard gives the store a new epoch.
+func WithBoot(boot string, unsynced bool) Option {
+	return func(g *Guard) {
+		if was := g.remembered.Boot; boot != "" && was != "" && was != boot {
+			g.raise = "the machine has stopped before this node had"
+		}
+		if unsynced {
+			g.boot = boot
+		}
+	}
+}
 
 // NewGuard returns a Guard that starts from what memory holds. Subscribe it to [Key]
 // before whoever serves, and Run it.
@@ -159,8 +175,8 @@ func (g *Guard) doubt() error {
 		return errors.New("the store has none")
 	case g.stored.Generation != g.generation:
 		return errors.New("the store was made anew")
-	case g.raise && (g.raised == 0 || g.stored.Epoch < g.raised):
-		return errors.New("a new one was asked for")
+	case g.raise != "" && (g.raised == 0 || g.stored.Epoch < g.raised):
+		return errors.New(g.raise)
 	case g.stored.Epoch <= g.fallen:
 		return errors.New("the store has lost what this node has seen")
 	case g.stored.Epoch < g.highest:
@@ -179,17 +195,20 @@ const rememberEvery = time.Second
 // Run gives the store new epochs where they are needed and keeps the memory, until ctx is
 // done.
 func (g *Guard) Run(ctx context.Context) error {
+	if err := g.risk(); err != nil {
+		g.log.LogAttrs(ctx, slog.LevelWarn, "epoch is not remembered", slog.Any("err", err)) // and is tried again
+	}
 	ticker := time.NewTicker(rememberEvery)
 	defer ticker.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return errors.Join(ctx.Err(), g.remember())
+			return errors.Join(ctx.Err(), g.remember(""))
 		case <-g.wake:
 			g.renew(ctx)
 		case <-ticker.C:
 			g.renew(ctx)
-			if err := g.remember(); err != nil {
+			if err := g.remember(g.boot); err != nil {
 				g.log.LogAttrs(ctx, slog.LevelWarn, "epoch is not remembered", slog.Any("err", err))
 			}
 		}
@@ -207,7 +226,7 @@ func (g *Guard) renew(ctx context.Context) {
 	}
 	next := record{Epoch: max(g.stored.Epoch, g.highest, max(g.least, 1)-1, uint32(time.Now().Unix())) + 1, Generation: g.generation} //nolint:gosec // Unix seconds fit until 2106
 	expect := g.revision
-	if g.raise {
+	if g.raise != "" {
 		g.raised = next.Epoch
 	}
 	g.mu.Unlock()
@@ -227,15 +246,34 @@ func (g *Guard) renew(ctx context.Context) {
 	}
 }
 
-// remember saves what the node has seen, if it is more than what is saved.
-func (g *Guard) remember() error {
+// risk saves, before anything is served, what life of the machine the store now depends on.
+// Where a new epoch is to be given for the loss of another life, that is remembered until it
+// is given.
+func (g *Guard) risk() error {
 	g.mu.Lock()
-	now := Remembered{Epoch: g.current, Generation: g.generation, Last: g.last}
+	now := g.remembered
+	g.mu.Unlock()
+	if now.Boot == g.boot || g.raise != "" {
+		return nil
+	}
+	now.Boot = g.boot
+	return g.save(now)
+}
+
+// remember saves what the node has seen and the life of the machine, if that is more than
+// what is saved.
+func (g *Guard) remember(boot string) error {
+	g.mu.Lock()
+	now := Remembered{Epoch: g.current, Generation: g.generation, Last: g.last, Boot: boot}
 	news := g.settled && g.current != 0 && now != g.remembered
 	g.mu.Unlock()
 	if !news {
 		return nil
 	}
+	return g.save(now)
+}
+
+func (g *Guard) save(now Remembered) error {
 	if err := g.memory.Save(now); err != nil {
 		return err
 	}

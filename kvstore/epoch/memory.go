@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 
 	"github.com/roostbus/roost/kvstore"
@@ -17,6 +18,9 @@ type Remembered struct {
 	Epoch      uint32             `json:"epoch"`
 	Generation kvstore.Generation `json:"generation"`
 	Last       uint64             `json:"last"` // the highest revision
+	// Boot is the life of the machine with which something of the store may end that was
+	// acknowledged; "" if nothing may.
+	Boot string `json:"boot,omitempty"`
 }
 
 // Memory keeps what a node has seen beyond its own life.
@@ -71,7 +75,24 @@ func (f file) Save(r Remembered) (err error) {
 	if err = errors.Join(err, t.Close()); err != nil {
 		return err
 	}
-	return os.Rename(t.Name(), string(f))
+	if err := os.Rename(t.Name(), string(f)); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(string(f)))
+}
+
+// syncDir makes the names in a directory outlive a loss of power, where a system can do that
+// to directories.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if errors.Is(err, errors.ErrUnsupported) || runtime.GOOS == "windows" {
+		err = nil
+	}
+	return errors.Join(err, d.Close())
 }
 
 // Forgetful returns a Memory that lasts as long as it is held.

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/roostbus/roost/backend"
@@ -134,5 +136,17 @@ func newGuard(c config.Server, store kvstore.Store, memory epoch.Memory, log *sl
 	if c.NewEpoch {
 		opts = append(opts, epoch.WithRaise())
 	}
+	if c.Embedded() && c.Kept() {
+		opts = append(opts, epoch.WithBoot(boot(), c.Sync != config.SyncAlways))
+	}
 	return epoch.NewGuard(store, memory, opts...)
+}
+
+// boot returns what is another with each start of the machine, "" where that is not known.
+func boot() string {
+	text, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return "" // it is Linux that says so
+	}
+	return strings.TrimSpace(string(text))
 }

@@ -153,6 +153,40 @@ func TestTwoNodesRecordEachChangeOnce(t *testing.T) {
 	})
 }
 
+// counted is a Log that counts how often somebody tries to write it.
+type counted struct {
+	journal.Log
+	appends atomic.Int64
+}
+
+func (c *counted) Append(ctx context.Context, at journal.Place, records []journal.Record) (journal.Place, error) {
+	c.appends.Add(1)
+	return c.Log.Append(ctx, at, records)
+}
+
+func TestANodeThatDoesNotGoFirstNeitherWritesNorHoldsMuchWhileTheFirstOneDoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, log := memkv.New(), journal.NewMemory(time.Hour, 1<<20)
+		mine := &counted{Log: log}
+		one, two := follow(t, store, log), follow(t, store, mine, journal.WithFirst(func() bool { return false }))
+		settle()
+		before, most := mine.appends.Load(), 0
+		for range 2000 {
+			put(t, store, "event.a")
+			time.Sleep(10 * time.Millisecond)
+			most = max(most, two.Status().Held)
+		}
+		if n := mine.appends.Load() - before; n > 0 {
+			t.Errorf("it tried to write %d times beside the one that goes first", n)
+		}
+		if most > 150 {
+			t.Errorf("it held up to %d changes; want those of a second", most)
+		}
+		one.stop()
+		two.stop()
+	})
+}
+
 func TestAnotherNodeGoesOnWhereTheFirstHasStopped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store, log := memkv.New(), journal.NewMemory(time.Hour, 1<<20)

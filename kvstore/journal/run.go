@@ -19,6 +19,9 @@ const (
 	forgetful = 30 * time.Minute
 	// patience bounds one use of the Log.
 	patience = 10 * time.Second
+	// lookShare is into how many parts a Recorder that does not go first parts the time for
+	// which it holds back: after the first it looks whether there is anything to hold still.
+	lookShare = 3
 	// maxPause is the longest pause after failures.
 	maxPause = 5 * time.Second
 )
@@ -87,7 +90,7 @@ func (r *Recorder) turn(ctx context.Context, known *bool) error {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	epoch, decided := r.epochs.Current()
-	if !decided || !r.due() {
+	if !decided || !r.due(r.behind/lookShare) {
 		return nil
 	}
 	if !*known || !r.first() {
@@ -96,7 +99,7 @@ func (r *Recorder) turn(ctx context.Context, known *bool) error {
 		}
 		*known = true
 	}
-	for {
+	for r.due(r.behind) {
 		records := r.records(epoch)
 		if len(records) == 0 {
 			return nil
@@ -124,10 +127,12 @@ func (r *Recorder) turn(ctx context.Context, known *bool) error {
 			}
 		}
 	}
+	return nil
 }
 
-// due reports whether anything is to be done now.
-func (r *Recorder) due() bool {
+// due reports whether anything is to be done now, which for one that does not go first is
+// when it has held something for so long.
+func (r *Recorder) due(behind time.Duration) bool {
 	first := r.first()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -135,7 +140,7 @@ func (r *Recorder) due() bool {
 	case r.snapshot || r.in == "":
 		return false
 	case len(r.held) > 0:
-		return first || time.Since(r.held[0].came) >= r.behind
+		return first || time.Since(r.held[0].came) >= behind
 	}
 	wait := aliveEvery
 	if !first {

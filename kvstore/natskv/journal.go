@@ -8,9 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/nuid"
 
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/journal"
@@ -20,22 +18,8 @@ import (
 // begin as those of a bucket of that name would.
 func JournalOf(bucket string) string { return bucket + "_history" }
 
-// The headers of a record.
-const (
-	headerKind         = "Roost-History"
-	headerEpoch        = "Roost-Epoch"
-	headerGeneration   = "Roost-Generation"
-	headerRevision     = "Roost-Revision"
-	headerRecordedTime = "Roost-Time"
-	headerRemoved      = "Roost-Removed"
-	headerFrom         = "Roost-From"
-	headerTo           = "Roost-To"
-
-	headerExpectLast = "Nats-Expected-Last-Sequence"
-)
-
-// marks is the key of records that are not of a change.
-const markKey = "_mark"
+// appendPatience is how long an append waits for its acknowledgement.
+const appendPatience = 5 * time.Second
 
 // Journal is a journal.Log in a stream beside a Store's bucket. The stream is made at the
 // first use and again where it was deleted. It ends with the Store.
@@ -120,16 +104,15 @@ func (j *Journal) Last(ctx context.Context) (journal.Place, error) {
 	if info.State.LastSeq == 0 {
 		return journal.Place{}, nil
 	}
-	m, err := s.GetMsg(ctx, info.State.LastSeq)
-	if errors.Is(err, jetstream.ErrMsgNotFound) {
+	if info.State.Msgs == 0 {
 		// Everything was forgotten: what is recorded next begins anew, behind it.
-		return journal.Place{Sequence: info.State.LastSeq}, nil
+		return journal.Place{Sequence: position(info.State.LastSeq, 0)}, nil
 	}
-	if err != nil {
+	m, err := s.GetMsg(ctx, info.State.LastSeq)
+	if err != nil { // not found, too: a server that lags behind may have answered
 		return journal.Place{}, j.failed("read the newest history", err)
 	}
-	r, err := j.decode(m.Subject, m.Header, m.Data, m.Sequence)
-	return journal.PlaceOf(&r), err
+	return placeOf(m.Header, m.Sequence)
 }
 
 // Append implements [journal.Log].
@@ -139,38 +122,27 @@ func (j *Journal) Append(ctx context.Context, at journal.Place, records []journa
 			return journal.Place{}, err
 		}
 	}
-	id, final := nuid.Next(), len(records)-1
-	for i := range records {
-		m := j.message(&records[i])
-		if i == 0 {
-			m.Header[headerExpectLast] = []string{strconv.FormatUint(at.Sequence, 10)}
-		}
-		if final > 0 {
-			m.Header[headerBatch] = []string{id}
-			m.Header[headerBatchSeq] = []string{strconv.Itoa(i + 1)}
-		}
-		if i < final {
-			if err := j.store.nc.PublishMsg(m); err != nil {
-				return journal.Place{}, j.failed("record history", err)
-			}
-			continue
-		}
-		if final > 0 {
-			m.Header[headerBatchDone] = []string{"1"}
-		}
-		patience := 5 * time.Second
-		if deadline, ok := ctx.Deadline(); ok {
-			patience = min(patience, time.Until(deadline))
-		}
-		sequence, err := j.store.publish(ctx, m, patience)
-		if err != nil {
-			return journal.Place{}, j.refused(err)
-		}
-		last := records[final]
-		last.Sequence = sequence
-		return journal.PlaceOf(&last), nil
+	messages := pack(j.store.config.publishTo(j.prefix()+packKey), records, j.packLimit())
+	if len(messages) == 0 {
+		return journal.Place{}, fmt.Errorf("record nothing: %w", kvstore.ErrInvalid)
 	}
-	return journal.Place{}, fmt.Errorf("record nothing: %w", kvstore.ErrInvalid)
+	messages[0].Header[headerExpectLast] = []string{strconv.FormatUint(at.Sequence>>positionBits, 10)}
+	last := messages[0]
+	if len(messages) > 1 {
+		var err error
+		if last, err = j.store.stageBatch(messages); err != nil {
+			return journal.Place{}, j.failed("record history", err)
+		}
+	}
+	wait := appendPatience
+	if deadline, ok := ctx.Deadline(); ok {
+		wait = max(min(wait, time.Until(deadline)), time.Millisecond)
+	}
+	sequence, err := j.store.publish(ctx, last, wait)
+	if err != nil {
+		return journal.Place{}, j.refused(err)
+	}
+	return placeOf(last.Header, sequence)
 }
 
 // refused returns the error of an append. Where nothing came back it may have happened,
@@ -185,53 +157,4 @@ func (j *Journal) refused(err error) error {
 		return fmt.Errorf("record history: %w: %w", kvstore.ErrUnknownOutcome, err)
 	}
 	return j.failed("record history", err)
-}
-
-func (j *Journal) message(r *journal.Record) *nats.Msg {
-	h := nats.Header{
-		headerKind: {string(r.Kind)}, headerEpoch: {strconv.FormatUint(uint64(r.Epoch), 10)},
-		headerGeneration: {string(r.Generation)}, headerRevision: {strconv.FormatUint(r.Revision, 10)},
-		headerRecordedTime: {r.Time.UTC().Format(time.RFC3339Nano)},
-	}
-	set := func(name, value string) {
-		if value != "" {
-			h[name] = []string{value}
-		}
-	}
-	set(HeaderOperation, r.Operation)
-	set(HeaderEvent, r.Event)
-	set(HeaderReason, r.Reason)
-	if r.Removed {
-		set(headerRemoved, "1")
-	}
-	key := r.Key
-	if r.Kind != journal.Change {
-		key = markKey
-		set(headerFrom, strconv.FormatUint(r.From, 10))
-		set(headerTo, strconv.FormatUint(r.To, 10))
-	}
-	return &nats.Msg{Subject: j.store.config.publishTo(j.prefix() + key), Header: h, Data: r.Value}
-}
-
-func (j *Journal) decode(subject string, h nats.Header, value []byte, sequence uint64) (journal.Record, error) {
-	number := func(name string) uint64 {
-		n, _ := parseNumber(first(h, name))
-		return n
-	}
-	r := journal.Record{
-		Kind: journal.Kind(first(h, headerKind)), Epoch: uint32(number(headerEpoch)), //nolint:gosec // as it was written
-		Generation: kvstore.Generation(first(h, headerGeneration)), From: number(headerFrom), To: number(headerTo), Sequence: sequence,
-		Entry: kvstore.Entry{
-			Value: value, Revision: number(headerRevision), Removed: first(h, headerRemoved) != "",
-			Labels: kvstore.Labels{Operation: first(h, HeaderOperation), Event: first(h, HeaderEvent), Reason: first(h, HeaderReason)},
-		},
-	}
-	var err error
-	if r.Time, err = time.Parse(time.RFC3339Nano, first(h, headerRecordedTime)); err != nil || r.Kind == "" {
-		return r, fmt.Errorf("message %d of the history is no record: %w", sequence, kvstore.ErrInvalid)
-	}
-	if r.Kind == journal.Change {
-		r.Key = subject[len(j.prefix()):]
-	}
-	return r, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,6 +26,9 @@ func Run(t *testing.T, open func(t *testing.T) journal.Log) {
 		{"ManyAreAppendedTogether", together},
 		{"APatternSelectsChangesAndEveryMark", pattern},
 		{"PagesFollowEachOther", pages},
+		{"PagesPartWhatWasAppendedTogether", parted},
+		{"MuchIsAppendedTogetherOrNotAtAll", much},
+		{"ATimeSelectsWhatIsNotOlder", since},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.check(t, open(t)) })
 	}
@@ -163,5 +167,91 @@ func pages(t *testing.T, l journal.Log) {
 	}
 	if page := read(t, l, journal.Range{Limit: 3, After: at.Sequence}); len(page.Records) != 0 || page.Next != 0 {
 		t.Errorf("behind the end there is %+v", page)
+	}
+}
+
+func parted(t *testing.T, l journal.Log) {
+	t.Helper()
+	var at journal.Place
+	for i := range 4 {
+		var records []journal.Record
+		for n := range 5 {
+			records = append(records, change(fmt.Sprintf("event.a.b.%d", n%2), uint64(5*i+n+1))) //nolint:gosec // small
+		}
+		at = add(t, l, at, records...)
+	}
+	for _, c := range []struct{ pattern, want string }{
+		{"", "[1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20]"}, {"event.a.b.1", "[2 4 7 9 12 14 17 19]"},
+	} {
+		for _, limit := range []int{1, 3, 5, 8} {
+			var got []uint64
+			for after, n := uint64(0), 0; n < 30; n++ {
+				page := read(t, l, journal.Range{Pattern: c.pattern, Limit: limit, After: after})
+				if len(page.Records) > limit {
+					t.Errorf("a page of %d has %d", limit, len(page.Records))
+				}
+				for i, r := range page.Records {
+					if i > 0 && r.Sequence <= page.Records[i-1].Sequence {
+						t.Errorf("%d has sequence %d, behind %d", r.Revision, r.Sequence, page.Records[i-1].Sequence)
+					}
+				}
+				got = append(got, revisions(page.Records)...)
+				if after = page.Next; after == 0 {
+					break
+				}
+			}
+			if fmt.Sprint(got) != c.want {
+				t.Errorf("%q by %d shows %v; want %s", c.pattern, limit, got, c.want)
+			}
+		}
+	}
+	middle := read(t, l, journal.Range{Limit: 7}).Records[6]
+	if got := revisions(read(t, l, journal.Range{After: middle.Sequence, Limit: 2}).Records); !slices.Equal(got, []uint64{8, 9}) {
+		t.Errorf("behind 7 there are %v; want 8 and 9", got)
+	}
+}
+
+// much is more than a store would take as one message.
+func much(t *testing.T, l journal.Log) {
+	t.Helper()
+	var records []journal.Record
+	for i := range 60 {
+		r := change("event.a.b.c", uint64(i+1)) //nolint:gosec // small
+		r.Value = []byte(strings.Repeat("x", 5000))
+		records = append(records, r)
+	}
+	first := add(t, l, journal.Place{}, change("event.a.b.c", 1))
+	if _, err := l.Append(t.Context(), journal.Place{}, records); !errors.Is(err, journal.ErrConflict) {
+		t.Errorf("an append at an old place = %v; want ErrConflict", err)
+	}
+	for i := range records {
+		records[i].Revision++
+	}
+	p := add(t, l, first, records...)
+	if last, err := l.Last(t.Context()); err != nil || last.Sequence != p.Sequence || last.Revision != 61 {
+		t.Errorf("Last = %+v, %v; want %+v", last, err, p)
+	}
+	page := read(t, l, journal.Range{Limit: 100})
+	if len(page.Records) != 61 || page.Next != 0 {
+		t.Fatalf("%d records, next %d; want 61 and no more", len(page.Records), page.Next)
+	}
+	for i, r := range page.Records {
+		if r.Revision != uint64(i+1) || i > 0 && len(r.Value) != 5000 { //nolint:gosec // small
+			t.Errorf("record %d is of revision %d and has %d bytes", i, r.Revision, len(r.Value))
+		}
+	}
+}
+
+func since(t *testing.T, l journal.Log) {
+	t.Helper()
+	old, recent := change("event.a.b.c", 1), change("event.a.b.c", 2)
+	old.Time = recent.Time.Add(-time.Minute)
+	add(t, l, journal.Place{}, old, recent)
+	page := read(t, l, journal.Range{Since: recent.Time.Add(-time.Second), Limit: 10})
+	if got := revisions(page.Records); !slices.Equal(got, []uint64{2}) {
+		t.Errorf("since a second ago there are %v; want 2", got)
+	}
+	if page.First == nil || page.First.Revision != 1 {
+		t.Errorf("the first is %+v; want 1", page.First)
 	}
 }

@@ -192,7 +192,20 @@ func ErrorFrom(err error) *Error {
 	if d, ok := errors.AsType[*backend.OperationError](err); ok && e.Index == nil {
 		e.Index = &d.Index
 	}
+	e.Message = clip(e.Message, maxMessage)
 	return e
+}
+
+// maxMessage is the greatest length of a message in bytes. What a caller has sent may be part
+// of it, and must not make a reply that does not fit.
+const maxMessage = 1024
+
+// clip returns text, or its beginning.
+func clip(text string, most int) string {
+	if len(text) <= most {
+		return text
+	}
+	return strings.ToValidUTF8(text[:most-len("…")], "") + "…"
 }
 
 func errorFrom(err error) *Error {

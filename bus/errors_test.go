@@ -226,3 +226,20 @@ func TestTheErrorHeaderIsOneShortLine(t *testing.T) {
 		t.Errorf("header %q", line)
 	}
 }
+
+func TestALongMessageIsCutShortAndItsDetailsAreKept(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ü", 1<<20)
+	for _, err := range []error{
+		backend.Invalid("status", "%q is none of up, draining, down", long),
+		fmt.Errorf("no proposal %q: %w", long, backend.ErrNotFound),
+	} {
+		got := across(t, err)
+		if len(got.Message) > 1024 || !strings.HasSuffix(got.Message, "ü…") {
+			t.Errorf("a message of %d bytes ends with %q", len(got.Message), got.Message[len(got.Message)-10:])
+		}
+		if want := bus.ErrorFrom(err); got.Code != want.Code || got.Field != want.Field {
+			t.Errorf("%s about %q arrives as %s about %q", want.Code, want.Field, got.Code, got.Field)
+		}
+	}
+}

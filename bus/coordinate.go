@@ -231,6 +231,9 @@ type ProposalRequest struct {
 	Freshness
 }
 
+// Validate checks the form of the id.
+func (q *ProposalRequest) Validate() error { return validateText("id", q.ID, MaxProposalID) }
+
 // ObjectsRequest is the body of a request for the names of objects.
 type ObjectsRequest struct {
 	Paging

@@ -29,6 +29,9 @@ const AllObjects = "all"
 // MaxHistory is the greatest number of entries in a reply.
 const MaxHistory = 1000
 
+// maxHistoryAfter is the greatest number that every reader of JSON tells from its neighbours.
+const maxHistoryAfter = 1<<53 - 1
+
 // Validate checks the form of the request.
 func (q *HistoryRequest) Validate() error {
 	if err := (&backend.Scope{Namespace: q.Namespace, Service: q.Service}).Validate(); err != nil {
@@ -37,6 +40,9 @@ func (q *HistoryRequest) Validate() error {
 	if q.Limit != nil && (*q.Limit < 1 || *q.Limit > MaxHistory) {
 		return backend.Invalid("limit", "is %d, must be 1 to %d", *q.Limit, MaxHistory)
 	}
+	if q.After > maxHistoryAfter {
+		return backend.Invalid("after", "is %d, which no reply gives", q.After)
+	}
 	switch q.Object {
 	case "":
 	case AllObjects:
@@ -44,7 +50,9 @@ func (q *HistoryRequest) Validate() error {
 			return backend.Invalid("object", "%s is for every namespace", AllObjects)
 		}
 	default:
-		return Kind(q.Object).Validate()
+		if Kind(q.Object).Validate() != nil {
+			return backend.Invalid("object", "%.40q is neither %s nor one of %v", q.Object, AllObjects, Kinds())
+		}
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ type GrantRequest struct {
 }
 
 // Validate checks the form of the request. What is too long or too short a time is for
-// the one who grants to say.
+// the server to say.
 func (q *GrantRequest) Validate() error {
 	if err := ValidateSecret(q.Lease); err != nil {
 		return err
@@ -190,6 +190,9 @@ func (i Instant) MarshalText() ([]byte, error) {
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (i *Instant) UnmarshalText(text []byte) error {
 	t, err := time.Parse(time.RFC3339, string(text))
+	if err != nil {
+		return backend.Invalid("instant", "%.40q is no instant like %s", text, instantFormat)
+	}
 	*i = Instant(t)
-	return err
+	return nil
 }

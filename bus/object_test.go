@@ -156,6 +156,10 @@ func TestRequestsAboutObjectsAreCheckedByTheirFields(t *testing.T) {
 		{&bus.VoteRequest{Lease: secret, ID: strings.Repeat("x", 65), Accept: ptr(true)}, "id"},
 		{&bus.VoteRequest{Lease: secret, ID: "x", Accept: ptr(true), Reason: " x"}, "reason"},
 		{&bus.VoteRequest{ID: "x", Accept: ptr(true)}, "lease"},
+		{&bus.ProposalRequest{}, ""},
+		{&bus.ProposalRequest{ID: strings.Repeat("x", 64)}, ""},
+		{&bus.ProposalRequest{ID: strings.Repeat("x", 65)}, "id"},
+		{&bus.ProposalRequest{ID: "a\nb"}, "id"},
 	} {
 		wantInvalid(t, c.request, c.request.Validate(), c.field)
 	}

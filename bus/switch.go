@@ -1,6 +1,12 @@
 package bus
 
-import "github.com/roostbus/roost/backend"
+import (
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/roostbus/roost/backend"
+)
 
 // SwitchRequest asks an operator's question: to move the registry to another store, or to
 // have it read from elsewhere. What is absent stays as it is.
@@ -26,6 +32,31 @@ func (r *SwitchRequest) Validate() error {
 		c := r.Bucket[i]
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' || i == 128 {
 			return backend.Invalid("bucket", "must be at most 128 letters, digits, _ or -")
+		}
+	}
+	return validateNATS(r.NATSURL)
+}
+
+// maxNATSURL is the greatest length of a SwitchRequest's NATSURL in bytes.
+const maxNATSURL = 2048
+
+// validateNATS checks the URL of a NATS, or of its servers, with commas between them; "" is
+// none. The error does not repeat it, since it may hold a password.
+func validateNATS(text string) error {
+	if text == "" {
+		return nil
+	}
+	if len(text) > maxNATSURL {
+		return backend.Invalid("nats_url", "is %d bytes long, at most %d are allowed", len(text), maxNATSURL)
+	}
+	for one := range strings.SplitSeq(text, ",") {
+		one = strings.TrimSpace(one)
+		if !strings.Contains(one, "://") {
+			one = "nats://" + one
+		}
+		u, err := url.Parse(one)
+		if err != nil || u.Hostname() == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return backend.Invalid("nats_url", "is no URL of a NATS server, like nats://host:4222")
 		}
 	}
 	return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/roostbus/roost/backend"
+	"github.com/roostbus/roost/bus"
 )
 
 // strict are the rules that bodies are read by: besides these, names that occur twice,
@@ -160,6 +161,9 @@ func wanted(t reflect.Type) string {
 	}
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
+	}
+	if t == reflect.TypeFor[bus.Instant]() {
+		return "an instant like 2006-01-02T15:04:05Z"
 	}
 	switch t.Kind() {
 	case reflect.String:

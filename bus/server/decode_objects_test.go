@@ -6,7 +6,7 @@ import (
 	"github.com/roostbus/roost/bus/server"
 )
 
-func TestWhatIsWrongWithARequestAboutAnObjectIsNamed(t *testing.T) {
+func TestWhatIsWrongWithARequestAboutAnObjectOrOfAnOperatorIsNamed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ request, body, field string }{
 		{"campaign", `{"lease":""}`, "lease"},
@@ -52,6 +52,23 @@ func TestWhatIsWrongWithARequestAboutAnObjectIsNamed(t *testing.T) {
 		{"object", `{"consistency":""}`, "consistency"},
 		{"objects", `{"limit":"1"}`, "limit"},
 		{"admin_release", `{"reason":null}`, "reason"},
+		{"admin_marks", `{"kind":null}`, "kind"},
+		{"admin_marks", `{"kind":1}`, "kind"},
+		{"admin_restore", `{"marks":null}`, "marks"},
+		{"admin_restore", `{"marks":{}}`, "marks"},
+		{"admin_restore", `{"marks":[7]}`, "marks.0"},
+		{"admin_restore", `{"marks":[{"names":"x"}]}`, "marks.0.names"},
+		{"admin_restore", `{"marks":[{"record":{"a":1,"a":2}}]}`, "marks.0.record.a"},
+		{"admin_restore", `{"dry_run":1}`, "dry_run"},
+		{"admin_epoch", `{"above":4294967296}`, "above"},
+		{"admin_epoch", `{"above":-1}`, "above"},
+		{"admin_history", `{"since":"yesterday"}`, "since"},
+		{"admin_history", `{"since":7}`, "since"},
+		{"admin_history", `{"after":-1}`, "after"},
+		{"admin_history", `{"limit":null}`, "limit"},
+		{"switch", `{"dry_run":"yes"}`, "dry_run"},
+		{"switch", `{"url":"nats://a"}`, "url"},
+		{"switch_abort", `{"reason":7}`, "reason"},
 	} {
 		wantInvalid(t, c.request, c.body, server.Decode([]byte(c.body), requests()[c.request]()), c.field)
 	}
@@ -67,3 +84,6 @@ func FuzzProposeRequest(f *testing.F)        { fuzz(f, "propose") }
 func FuzzProposeServiceRequest(f *testing.F) { fuzz(f, "propose_service") }
 func FuzzVoteRequest(f *testing.F)           { fuzz(f, "vote") }
 func FuzzProposalRequest(f *testing.F)       { fuzz(f, "proposal") }
+func FuzzRestoreRequest(f *testing.F)        { fuzz(f, "admin_restore") }
+func FuzzHistoryRequest(f *testing.F)        { fuzz(f, "admin_history") }
+func FuzzSwitchRequest(f *testing.F)         { fuzz(f, "switch") }

@@ -54,6 +54,12 @@ func requests() map[string]func() any {
 		"proposal":             func() any { return new(bus.ProposalRequest) },
 		"objects":              func() any { return new(bus.ObjectsRequest) },
 		"admin_release":        func() any { return new(bus.AdminReleaseRequest) },
+		"admin_marks":          func() any { return new(bus.MarksRequest) },
+		"admin_restore":        func() any { return new(bus.RestoreRequest) },
+		"admin_epoch":          func() any { return new(bus.EpochRequest) },
+		"admin_history":        func() any { return new(bus.HistoryRequest) },
+		"switch":               func() any { return new(bus.SwitchRequest) },
+		"switch_abort":         func() any { return new(bus.SwitchAbortRequest) },
 	}
 }
 

@@ -27,10 +27,11 @@ func parseGrant(r *request) (clock.Request, error) {
 	if err := q.Validate(); err != nil {
 		return clock.Request{}, err
 	}
-	return clock.Request{
+	asked := clock.Request{
 		Owner: bus.Owner(q.Lease), Name: q.Name, Connection: connection(q.Connection),
 		TTL: duration(q.TTLMs, lease.DefaultTTL), Grace: duration(q.GraceMs, lease.DefaultGrace),
-	}, nil
+	}
+	return asked, lease.Validate(asked.TTL, asked.Grace) // also of one that lives and keeps its own
 }
 
 // duration returns so many milliseconds. What is too long for a Duration is too long for

@@ -67,8 +67,8 @@ func (s *Server) switchAbort(ctx context.Context, r *request) (answer, error) {
 	if err := decode(r.data, &q); err != nil {
 		return answer{}, err
 	}
-	if len(q.Reason) > backend.MaxReason {
-		return answer{}, backend.Invalid("reason", "is longer than %d bytes", backend.MaxReason)
+	if err := (backend.Write{Reason: q.Reason}).Validate(); err != nil {
+		return answer{}, err
 	}
 	return switched(s.switching.Abort(ctx, q.Reason))
 }

@@ -43,13 +43,21 @@ type Record struct {
 	Ended string `json:"ended,omitempty"`
 }
 
-// NewRecord returns the record of a lease that is granted now. ErrInvalid.
-func NewRecord(name string, ttl, grace time.Duration, now time.Time) (Record, error) {
+// Validate reports what a client may not ask for. ErrInvalid.
+func Validate(ttl, grace time.Duration) error {
 	switch {
 	case ttl < MinTTL || ttl > MaxTTL:
-		return Record{}, backend.Invalid("ttl_ms", "%d must be %d to %d", ttl.Milliseconds(), MinTTL.Milliseconds(), MaxTTL.Milliseconds())
+		return backend.Invalid("ttl_ms", "%d must be %d to %d", ttl.Milliseconds(), MinTTL.Milliseconds(), MaxTTL.Milliseconds())
 	case grace < 0 || grace > MaxGrace:
-		return Record{}, backend.Invalid("grace_ms", "%d must be 0 to %d", grace.Milliseconds(), MaxGrace.Milliseconds())
+		return backend.Invalid("grace_ms", "%d must be 0 to %d", grace.Milliseconds(), MaxGrace.Milliseconds())
+	}
+	return nil
+}
+
+// NewRecord returns the record of a lease that is granted now. ErrInvalid.
+func NewRecord(name string, ttl, grace time.Duration, now time.Time) (Record, error) {
+	if err := Validate(ttl, grace); err != nil {
+		return Record{}, err
 	}
 	if name != "" {
 		if err := backend.ValidateName("name", name); err != nil {

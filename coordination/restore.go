@@ -24,6 +24,17 @@ func (t Token) restorable(turn *Turn) error {
 	return nil
 }
 
+// maxCount is the greatest count that is restored: every reader of JSON tells it from its
+// neighbours, and there is room above it.
+const maxCount = 1<<53 - 1
+
+func countable(field string, n uint64) error {
+	if n > maxCount {
+		return backend.Invalid(field, "is %d, must be 0 to %d", n, uint64(maxCount))
+	}
+	return nil
+}
+
 // Kept returns e without its leader and candidates.
 func (e Election) Kept() Election {
 	return Election{Term: e.Term, Token: e.Token, Recent: e.Recent}
@@ -34,6 +45,9 @@ func (e Election) Kept() Election {
 func (e Election) Restore(turn *Turn, kept Election) (_ Election, ok bool, err error) {
 	if len(kept.Recent) > Remembered {
 		return e, false, backend.Invalid("recent", "has %d entries, at most %d are remembered", len(kept.Recent), Remembered)
+	}
+	if err := countable("term", kept.Term); err != nil {
+		return e, false, err
 	}
 	if kept.Term <= e.Term && kept.Token.Compare(e.Token) <= 0 {
 		return e, true, nil
@@ -89,7 +103,11 @@ func (q queue) restore(turn *Turn, kept Token) (_ queue, ok bool, err error) {
 func (b Barrier) Kept() Barrier { return Barrier{Done: b.Done} }
 
 // Restore raises the number of generations that b, at which nobody waits, has released.
+// ErrInvalid.
 func (b Barrier) Restore(turn *Turn, kept Barrier) (_ Barrier, ok bool, err error) {
+	if err := countable("done", kept.Done); err != nil {
+		return b, false, err
+	}
 	if kept.Done <= b.Done {
 		return b, true, nil
 	}

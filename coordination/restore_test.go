@@ -126,3 +126,13 @@ func TestDecisionsAreKeptAndWhatIsVotedOnIsNot(t *testing.T) {
 		t.Errorf("restoring what is voted on: %v; want ErrInvalid", err)
 	}
 }
+
+func TestACountForWhichThereIsNoRoomIsNotRestored(t *testing.T) {
+	t.Parallel()
+	if _, _, err := (coordination.Election{}).Restore(later(), coordination.Election{Term: 1 << 53}); !errors.Is(err, backend.ErrInvalid) {
+		t.Errorf("a term above all numbers of JSON: %v; want ErrInvalid", err)
+	}
+	if _, _, err := (coordination.Barrier{}).Restore(later(), coordination.Barrier{Done: 1 << 53}); !errors.Is(err, backend.ErrInvalid) {
+		t.Errorf("as many generations: %v; want ErrInvalid", err)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/coordination/engine"
+	"github.com/roostbus/roost/kvstore"
 )
 
 // Shelf is what backups need of the objects of one kind: an [engine.Objects].
@@ -71,7 +73,10 @@ func (s *Server) adminEpoch(ctx context.Context, r *request) (answer, error) {
 		return answer{}, err
 	}
 	raised, err := s.backups.Raise(ctx, uint32(q.Above))
-	if err != nil {
+	switch {
+	case errors.Is(err, kvstore.ErrInvalid):
+		return answer{}, backend.Invalid("above", "is %d: there is no room for epochs above it", q.Above)
+	case err != nil:
 		return answer{}, counting(err)
 	}
 	// Whoever reads the answer asks in the new epoch next: this node serves it by then.
@@ -205,7 +210,7 @@ const maxChunks = 1000
 func (s counterShelf) Restore(ctx context.Context, n engine.Name, kept json.RawMessage, dry bool, _ backend.Write) (engine.Restoration, backend.Stamp, error) {
 	none := backend.Stamp{}
 	var mark bus.CounterReply
-	if err := json.Unmarshal(kept, &mark); err != nil {
+	if err := decode(kept, &mark); err != nil {
 		return "", none, backend.Invalid("record", "is none of a counter: %v", err)
 	}
 	deltas, err := chunks(mark.Value)

@@ -2,8 +2,10 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/coordination"
@@ -18,6 +20,8 @@ const (
 	Unchanged Restoration = "unchanged" // they were as high before
 	InUse     Restoration = "in_use"    // somebody uses it, or something newer is there: it is left as it is
 )
+
+var errNoObject = errors.New("it must be a JSON object")
 
 // Kept returns the marks of the object of that name as JSON, nil if it has none: its record
 // without whatever is of somebody. ErrInvalid, ErrCompacted, ErrUnavailable.
@@ -43,8 +47,10 @@ func (o *Objects[T]) Kept(ctx context.Context, n Name, read backend.Read) (json.
 // that is not of an earlier epoch.
 func (o *Objects[T]) Restore(ctx context.Context, n Name, kept json.RawMessage, dry bool, by backend.Write) (Restoration, backend.Stamp, error) {
 	var marks T
-	if err := json.Unmarshal(kept, &marks); err != nil {
-		return "", backend.Stamp{}, backend.Invalid("record", "is none of a %s: %v", o.kind.name, err)
+	d := json.NewDecoder(bytes.NewReader(kept))
+	d.DisallowUnknownFields() // what is not understood cannot be restored
+	if err := d.Decode(&marks); err != nil || !bytes.HasPrefix(bytes.TrimSpace(kept), []byte{'{'}) {
+		return "", backend.Stamp{}, backend.Invalid("record", "is none of a %s: %v", o.kind.name, cmp.Or(err, errNoObject))
 	}
 	marks = o.kind.kept(marks)
 	if dry {

@@ -229,10 +229,15 @@ func TestARequestOfLeasesThatIsWrongNamesTheField(t *testing.T) {
 	t.Parallel()
 	w := serveLeases(t, nil)
 	good := secretOf(1)
+	w.clockwork.grantTo(good) // so that what is asked for does not matter otherwise
 	for _, c := range []struct{ subject, body, field string }{
 		{"lease.grant", ``, "lease"},
 		{"lease.grant", `{"lease":"short"}`, "lease"},
 		{"lease.grant", `{"lease":"` + good + `","nick":"x"}`, "nick"},
+		{"lease.grant", `{"lease":"` + good + `","ttl_ms":999}`, "ttl_ms"},
+		{"lease.grant", `{"lease":"` + good + `","ttl_ms":86400001}`, "ttl_ms"},
+		{"lease.grant", `{"lease":"` + good + `","grace_ms":-1}`, "grace_ms"},
+		{"lease.grant", `{"lease":"` + good + `","grace_ms":86400001}`, "grace_ms"},
 		{"lease.grant", `{"lease":"` + good + `","connection":{"server_id":"N"}}`, "connection.client_id"},
 		{"lease.keepalive", ``, "lease"},
 		{"lease.keepalive", `{"lease":"` + good + `","leases":["` + good + `"]}`, "leases"},

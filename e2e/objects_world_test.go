@@ -69,7 +69,8 @@ func serveObjects(t *testing.T, adjust func(*server.Config)) *objectWire {
 	if err := errors.Join(tail.Ready(ready), b.Ready(ready)); err != nil {
 		t.Fatal(err)
 	}
-	w.wireWorld = serveWireOn(t, ns, b, adjust, server.WithCoordination(server.CoordinationOf(w.engine, w.counters)))
+	w.wireWorld = serveWireOn(t, ns, b, adjust, server.WithCoordination(server.CoordinationOf(w.engine, w.counters)),
+		server.WithBackups(server.BackupsOf(w.engine, guard.Raise)))
 	return w
 }
 

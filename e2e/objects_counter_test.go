@@ -6,6 +6,7 @@ import (
 
 	"github.com/roostbus/roost/backend"
 	"github.com/roostbus/roost/backend/memory"
+	"github.com/roostbus/roost/bus"
 	"github.com/roostbus/roost/bus/server"
 	"github.com/roostbus/roost/kvstore"
 	"github.com/roostbus/roost/kvstore/memkv"
@@ -35,6 +36,24 @@ func TestALinearizableReadOfACounterIsNotALeadersWord(t *testing.T) {
 		w.must(t, &reply, "counter.get.default.hits", body)
 		if reply.Value != want {
 			t.Errorf("%s: the counter is %s; want %s", body, reply.Value, want)
+		}
+	}
+}
+
+func TestACounterThatWasReadLinearizablyIsListedAndOnlyThen(t *testing.T) {
+	t.Parallel()
+	w := serveObjects(t, nil)
+	for _, c := range []struct {
+		body   string
+		listed int
+	}{{"", 0}, {`{"consistency":"local"}`, 0}, {`{"consistency":"linearizable"}`, 1}} {
+		var reply bus.CounterReply
+		if w.must(t, &reply, "counter.get.default.hits", c.body); reply.Value != "0" {
+			t.Errorf("%s: the counter is %s; want 0", c.body, reply.Value)
+		}
+		var names bus.ObjectsReply
+		if w.must(t, &names, "counter.list", ""); len(names.Names) != c.listed {
+			t.Errorf("after %s: %v are listed; want %d", c.body, names.Names, c.listed)
 		}
 	}
 }

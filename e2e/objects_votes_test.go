@@ -342,6 +342,11 @@ func TestObjectsHaveEndpointsOfTheService(t *testing.T) {
 	for _, e := range info.Endpoints {
 		there[e.Subject] = e.QueueGroup
 	}
+	for subject := range there {
+		if strings.HasPrefix(subject, "roost.v1.admin.release.counter.") {
+			t.Errorf("%s is served; nobody holds a counter", subject)
+		}
+	}
 	verbs := map[string]string{
 		"election": "campaign resign transfer get", "lock": "acquire release get", "semaphore": "acquire release get",
 		"barrier": "arrive get", "counter": "add get", "proposal": "propose vote get",

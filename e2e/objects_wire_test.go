@@ -328,20 +328,20 @@ func TestTheNamesOfObjectsComeInOrderAndByPages(t *testing.T) {
 	w.grant(t, secretOf(1))
 	var want []bus.ObjectName
 	for _, o := range []bus.Object{{Namespace: "a", Name: "x"}, {Namespace: "a.b", Name: "x"}, {Namespace: "b", Name: "1"}, {Namespace: "b", Name: "ü"}, {Namespace: "b", Name: "2"}} {
-		for _, kind := range []bus.Kind{bus.KindElection, bus.KindLock, bus.KindSemaphore, bus.KindCounter} {
-			body := map[bus.Kind]string{
-				bus.KindElection: as(1) + "}", bus.KindLock: as(1) + "}", bus.KindSemaphore: as(1) + `,"limit":1}`, bus.KindCounter: `{"delta":"1"}`,
-			}[kind]
-			verb := map[bus.Kind]bus.Verb{bus.KindElection: bus.VerbCampaign, bus.KindCounter: bus.VerbAdd}[kind]
-			if verb == "" {
-				verb = bus.VerbAcquire
-			}
-			w.must(t, nil, strings.TrimPrefix(w.subject(t).OfObject(kind, verb, o), bus.DefaultPrefix+"."), body)
+		for kind, c := range map[bus.Kind]struct {
+			verb bus.Verb
+			body string
+		}{
+			bus.KindElection: {bus.VerbCampaign, as(1) + "}"}, bus.KindLock: {bus.VerbAcquire, as(1) + "}"},
+			bus.KindSemaphore: {bus.VerbAcquire, as(1) + `,"limit":1}`}, bus.KindBarrier: {bus.VerbArrive, as(1) + `,"size":1}`},
+			bus.KindProposal: {bus.VerbPropose, as(1) + `,"voters":["` + owner(1) + `"]}`}, bus.KindCounter: {bus.VerbAdd, `{"delta":"1"}`},
+		} {
+			w.must(t, nil, strings.TrimPrefix(w.subject(t).OfObject(kind, c.verb, o), bus.DefaultPrefix+"."), c.body)
 		}
 		want = append(want, bus.ObjectName(o))
 	}
 	slices.SortFunc(want, func(a, b bus.ObjectName) int { return strings.Compare(bus.Object(a).String(), bus.Object(b).String()) })
-	for _, kind := range []string{"election", "lock", "semaphore", "counter"} {
+	for _, kind := range kindNames() {
 		var all []bus.ObjectName
 		for after, pages := "", 0; pages == 0 || after != ""; pages++ {
 			var page bus.ObjectsReply

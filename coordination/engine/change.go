@@ -167,10 +167,8 @@ func (o *Objects[T]) decide(p *plan[T], now *state[T]) (*state[T], error) {
 	case !p.sure && p.final != nil && p.final(&now.value, &value):
 		return nil, errUnsure
 	}
-	if p.once {
-		if err := o.suspicious(p, now, epoch); err != nil {
-			return nil, p.settle(err)
-		}
+	if err := o.suspicious(p, now, epoch); err != nil {
+		return nil, p.settle(err)
 	}
 	return &state[T]{value: value, raw: raw, present: true}, nil
 }
@@ -183,13 +181,18 @@ func (p *plan[T]) settle(err error) error {
 	return errUnsure
 }
 
-// suspicious returns why p, which is to happen once, may have happened.
+// suspicious returns why p, which is to happen once or whose sender says what it knew, may
+// have happened or be of long ago.
 func (o *Objects[T]) suspicious(p *plan[T], now *state[T], epoch uint32) error {
+	since := p.by.Epoch != backend.Epoch(epoch) || now.revision > uint64(p.by.Known)
 	switch {
-	case p.doubt && p.conflicts > 0:
+	case p.once && p.doubt && p.conflicts > 0:
 		return unknown(fmt.Errorf("%s has been written again since", o.key(p.name)))
-	case p.by.Repeated && (p.by.Epoch != backend.Epoch(epoch) || now.revision > uint64(p.by.Known)):
+	case p.by.Repeated && since:
 		return fmt.Errorf("%w: it may have been done and superseded", backend.ErrConflict)
+	case p.by.Dated && since:
+		return fmt.Errorf("%w: %s is at revision %d, after what was known when this was sent",
+			backend.ErrUnavailable, o.key(p.name), now.revision)
 	}
 	return nil
 }

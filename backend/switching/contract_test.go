@@ -36,7 +36,12 @@ type node struct {
 
 func start(t *testing.T, live backend.Liveness) *node {
 	t.Helper()
-	store := memkv.New()
+	return startOn(t, live, memkv.New())
+}
+
+// startOn is start on a store. run, of it, is run as long as the node.
+func startOn(t *testing.T, live backend.Liveness, store kvstore.Store, run ...func(ctx context.Context) error) *node {
+	t.Helper()
 	guard, err := epoch.NewGuard(store, epoch.Forgetful())
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +64,9 @@ func start(t *testing.T, live backend.Liveness) *node {
 	var tasks sync.WaitGroup
 	tasks.Go(func() { _ = tail.Run(ctx) })
 	tasks.Go(func() { _ = guard.Run(ctx) })
+	for _, f := range run {
+		tasks.Go(func() { _ = f(ctx) })
+	}
 	t.Cleanup(func() {
 		_ = n.Close()
 		cancel()
@@ -93,6 +101,30 @@ func TestContract(t *testing.T) {
 			return n
 		})
 	})
+}
+
+// TestContractOnAStoreThatMoves shows R9 for what a node runs: a Backend that is exchanged, on
+// a store that can move, before it has moved and afterwards.
+func TestContractOnAStoreThatMoves(t *testing.T) {
+	t.Parallel()
+	for kind, name := range []string{"Hybrid", "Durable"} {
+		for _, moved := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/Moved=%t", name, moved), func(t *testing.T) {
+				t.Parallel()
+				backendtest.Run(t, backendtest.Profile{}, func(t *testing.T, live backend.Liveness) backend.Backend {
+					t.Helper()
+					n, store := startMovable(t, live)
+					if err := n.exchange(t.Context(), kind); err != nil {
+						t.Fatal(err)
+					}
+					if moved {
+						move(t, store)
+					}
+					return n
+				})
+			})
+		}
+	}
 }
 
 // R9, R10: what is done while the Backend is exchanged over and over is done once, and reads

@@ -188,20 +188,12 @@ func (s *Backend) Services(ctx context.Context, q backend.Query) (*backend.Servi
 
 // Watch implements [backend.Backend].
 func (s *Backend) Watch(ctx context.Context, q backend.Query, since backend.Revision) iter.Seq2[backend.Event, error] {
+	h, changes, next := s.watch(ctx, q, since) // from now on, and not from when the range begins
 	return func(yield func(backend.Event, error) bool) {
-		next, begun := since, since != 0 // where it goes on at another
+		h, changes, since, next := h, changes, since, next
 		for {
-			h := s.now.Load()
-			if !begun {
-				// Of a key that nobody has, for what its answer reflects.
-				_, stamp, err := h.Lookup(ctx, backend.Key{Namespace: "-", Service: "-"}, backend.Read{})
-				if s.again(h, err) {
-					continue
-				}
-				next, begun = stamp.Revision, true
-			}
 			moved, gap := false, false
-			for e, err := range h.Watch(ctx, q, since) {
+			for e, err := range changes {
 				if moved = s.again(h, err); moved {
 					break
 				}
@@ -219,6 +211,23 @@ func (s *Backend) Watch(ctx context.Context, q backend.Query, since backend.Revi
 				return
 			}
 			since = next
+			h, changes, next = s.watch(ctx, q, since)
+		}
+	}
+}
+
+// watch begins a watch of the Backend that is used. next is where it goes on at another that
+// is exchanged for it before anything has come.
+func (s *Backend) watch(ctx context.Context, q backend.Query, since backend.Revision) (h *held, changes iter.Seq2[backend.Event, error], next backend.Revision) {
+	for {
+		h := s.now.Load()
+		if since != 0 {
+			return h, h.Watch(ctx, q, since), since
+		}
+		// Of a key that nobody has, for what its answer reflects.
+		_, stamp, err := h.Lookup(ctx, backend.Key{Namespace: "-", Service: "-"}, backend.Read{})
+		if !s.again(h, err) {
+			return h, h.Watch(ctx, q, 0), stamp.Revision
 		}
 	}
 }

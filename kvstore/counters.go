@@ -30,6 +30,23 @@ type Counters interface {
 	Keys(ctx context.Context, prefix string) ([]string, error)
 }
 
+// Guarded are Counters that may be exchanged for others while they are used.
+type Guarded interface {
+	// AddIf is Add if may returns nil, which is asked when it is certain where it is added.
+	AddIf(ctx context.Context, key string, delta int64, operation string, may func() error) (Sum, error)
+}
+
+// AddIf adds to c if may returns nil, and returns its error otherwise; see [Guarded].
+func AddIf(ctx context.Context, c Counters, key string, delta int64, operation string, may func() error) (Sum, error) {
+	if g, ok := c.(Guarded); ok {
+		return g.AddIf(ctx, key, delta, operation, may)
+	}
+	if err := may(); err != nil {
+		return Sum{}, err
+	}
+	return c.Add(ctx, key, delta, operation)
+}
+
 // Sum is what an addition came to.
 type Sum struct {
 	Value string // decimal

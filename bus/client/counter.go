@@ -35,7 +35,8 @@ func (n *Counter) Add(ctx context.Context, delta int64) (*big.Int, error) {
 
 // AddOnce is [Counter.Add] of what the caller names, in at most 64 characters: another
 // AddOnce of the same counter, id and delta within two minutes adds nothing, whichever
-// process sends it. repeated says that it was such a one.
+// process sends it, and unless the registry is moved to another store between them. repeated
+// says that it was such a one.
 func (n *Counter) AddOnce(ctx context.Context, id string, delta int64) (value *big.Int, repeated bool, err error) {
 	if err := n.name.Validate(); err != nil {
 		return nil, false, err
@@ -48,7 +49,7 @@ func (n *Counter) AddOnce(ctx context.Context, id string, delta int64) (value *b
 		return nil, false, fmt.Errorf("%s: %w", n, err)
 	}
 	defer end()
-	r := &request{subject: n.subject(bus.VerbAdd), id: id, idempotent: true}
+	r := &request{subject: n.subject(bus.VerbAdd), id: id, idempotent: true, ofEpoch: true}
 	if r.body, err = encode(bus.AddRequest{Delta: strconv.FormatInt(delta, 10)}); err != nil {
 		return nil, false, err
 	}

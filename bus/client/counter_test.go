@@ -4,6 +4,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/roostbus/roost/bus"
 )
 
 func TestAnAdditionWhoseReplyIsLostIsDoneOnce(t *testing.T) {
@@ -45,6 +49,45 @@ func TestAnAdditionThatIsNeverAnsweredIsUnknownAndNotRepeatedForLongerThanItIsRe
 		wantUnknown(t, err)
 		if took := time.Since(begun); took > 2*time.Minute {
 			t.Errorf("it was sent again for %v", took)
+		}
+	})
+}
+
+const value8 = `{"value":"8","repeated":false}`
+
+// A registry that has moved does not remember which additions were made before.
+func TestAnAdditionIsOfTheEpochThatItWasFirstSentIn(t *testing.T) {
+	t.Parallel()
+	c, s := scripted(t, reply("700", "3", stored), failure(bus.CodeUnavailable, "4"), reply("9", "4", value8))
+	if err := register(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	value, err := c.Counter("default", "hits").Add(t.Context(), 1)
+	if err != nil || value.String() != "8" {
+		t.Errorf("Add = %v, %v; want 8: it was not done in the epoch before", value, err)
+	}
+	var epochs []string
+	for _, sent := range s.requests()[1:] {
+		epochs = append(epochs, sent.msg.Header.Get(bus.HeaderEpoch))
+	}
+	if diff := cmp.Diff([]string{"3", "4"}, epochs); diff != "" {
+		t.Errorf("it was sent in epochs (-want +got):\n%s", diff)
+	}
+}
+
+func TestAnAdditionThatMayHaveBeenMadeInAnotherEpochIsNotMadeInThisOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, s := scripted(t, reply("700", "3", stored), silence, failure(bus.CodeUnavailable, "4"), reply("9", "4", value8))
+		if err := register(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		_, err := c.Counter("default", "hits").Add(t.Context(), 1)
+		wantUnknown(t, err)
+		for _, sent := range s.requests()[1:] {
+			if got := sent.msg.Header.Get(bus.HeaderEpoch); got != "3" {
+				t.Errorf("it was sent in epoch %s; want 3", got)
+			}
 		}
 	})
 }

@@ -84,6 +84,21 @@ func TestOwnWritesOfAnEarlierEpochAreForgotten(t *testing.T) {
 	}
 }
 
+func TestOwnWritesAreNotForgottenBecauseOfANodeThatIsStillInAnEarlierEpoch(t *testing.T) {
+	t.Parallel()
+	c, s := scripted(t, reply("700", "3", stored), failure(bus.CodeCompacted, "2"), reply("701", "3", none))
+	if err := register(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if _, stamp, err := c.List(t.Context(), Query{}); err != nil || stamp.Epoch != 3 {
+		t.Errorf("got stamp %+v, %v; want one of epoch 3", stamp, err)
+	}
+	sent := s.requests()
+	if want := `{"min_revision":700}`; len(sent) != 3 || string(sent[2].msg.Data) != want {
+		t.Errorf("asked %d times, at last %s; want 3 times and %s", len(sent), sent[len(sent)-1].msg.Data, want)
+	}
+}
+
 func TestCompactedOnTheCallersAccountIsTheCallers(t *testing.T) {
 	t.Parallel()
 	c, s := scripted(t, failure(bus.CodeCompacted, "4"))

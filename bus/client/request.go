@@ -51,6 +51,10 @@ type request struct {
 	// sendings holds.
 	idempotent bool
 
+	// ofEpoch is one that is done in the epoch that it was first sent in, or not at all: in
+	// another one nobody would know whether it was done before.
+	ofEpoch bool
+
 	// gone, if not nil, is what is answered where there is nothing left to do. After a sending
 	// whose reply was lost that is what was asked for: there is no reply then.
 	gone error

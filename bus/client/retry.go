@@ -93,6 +93,10 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 		if quick && (a.fate == answered || a.fate == lost && !errors.Is(a.err, errCut)) {
 			c.haste.took(time.Since(sent))
 		}
+		if a.fate == answered && errors.Is(a.err, backend.ErrCompacted) && a.stamp.Epoch != 0 && a.stamp.Epoch < r.epoch {
+			// Others know of a newer one, and this node will: the store was made anew, or moved.
+			a.err = hide("this node is still in an earlier epoch", backend.ErrUnavailable, a.err)
+		}
 		switch {
 		case a.fate == answered && errors.Is(a.err, backend.ErrTimeout) && r.waits() && r.goesOn(ctx, sent):
 			continue
@@ -143,6 +147,9 @@ func (c *Client) write(ctx context.Context, r *request) attempt {
 		case a.fate == answered && transient(a.err) && r.dated && !updated && c.seen.now().known > r.known:
 			updated = true // that it did not know what it knows now may be all that was wrong
 			continue
+		case a.fate == answered && transient(a.err) && r.ofEpoch && doubt != nil && a.stamp.Epoch > r.epoch:
+			a.err = c.unknown(ctx, r, doubt)
+			return a
 		case a.fate == answered && transient(a.err), a.fate == notSent, a.fate == refused:
 		case a.fate == answered && definite(a.err) && (doubt == nil || r.idempotent):
 			a.err = fmt.Errorf("%s: %w", c.what(r), a.err)

@@ -148,6 +148,9 @@ func (c *Client) send(ctx context.Context, r *request, w Write, body any) attemp
 // and who knows nothing yet says nothing.
 func (c *Client) date(r *request) {
 	now := c.seen.now()
+	if r.ofEpoch {
+		r.epoch = now.epoch
+	}
 	if r.dated = r.ofKey && r.anyEpoch && now.known > 0; r.dated {
 		r.epoch, r.known = now.epoch, now.known
 	}

@@ -19,6 +19,9 @@ type Coordination struct {
 	Barriers   Barriers
 	Proposals  Proposals
 	Counters   kvstore.Counters
+	// Epoch returns the epoch of what the feed shows, if it is decided. Where it is nil,
+	// additions that are of another one are not told.
+	Epoch func() (epoch uint32, ok bool)
 }
 
 // CoordinationOf returns what e and counters answer.

@@ -31,8 +31,26 @@ func (s *Server) add(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	sum, err := s.coordination.Counters.Add(ctx, n.String(), delta, by.ID.String())
+	sum, err := kvstore.AddIf(ctx, s.coordination.Counters, n.String(), delta, by.ID.String(), func() error { return s.ofThisEpoch(r) })
+	if errors.Is(err, errOtherEpoch) { // whoever sends it anew needs to know of which it is
+		_, stamp, _ := s.b.Lookup(ctx, backend.Key{Namespace: "-", Service: "-"}, backend.Read{})
+		return answer{stamp: stamp}, err
+	}
 	return said(bus.AddReply(sum), backend.Stamp{}, counting(err))
+}
+
+var errOtherEpoch = fmt.Errorf("%w: it was sent in another epoch", backend.ErrUnavailable)
+
+// ofThisEpoch keeps out an addition that was sent in another epoch: in a store that the
+// registry has moved to nobody remembers whether it was done before.
+func (s *Server) ofThisEpoch(r *request) error {
+	if r.epoch == 0 || s.coordination.Epoch == nil {
+		return nil
+	}
+	if now, ok := s.coordination.Epoch(); !ok || backend.Epoch(now) != r.epoch {
+		return errOtherEpoch
+	}
+	return nil
 }
 
 // counter reads what the leader of the counters knows, or, where it is asked to be the

@@ -15,9 +15,19 @@ func (s *Store) Counters() kvstore.Counters { return counters{s} }
 
 type counters struct{ store *Store }
 
+var _ kvstore.Guarded = counters{}
+
 // Add implements [kvstore.Counters]. Counters have no order with the store: where a move is
 // under way, a barrier after the addition tells whether it came before the seal.
+//
+// What a counter remembers of operations does not move: one that is sent again afterwards
+// must be kept out by whoever knows that it is, as [counters.AddIf] allows.
 func (c counters) Add(ctx context.Context, key string, delta int64, operation string) (kvstore.Sum, error) {
+	return c.AddIf(ctx, key, delta, operation, func() error { return nil })
+}
+
+// AddIf implements [kvstore.Guarded].
+func (c counters) AddIf(ctx context.Context, key string, delta int64, operation string, may func() error) (kvstore.Sum, error) {
 	s := c.store
 	var h *home
 	for {
@@ -30,6 +40,9 @@ func (c counters) Add(ctx context.Context, key string, delta int64, operation st
 		}
 	}
 	defer s.leave(h)
+	if err := may(); err != nil {
+		return kvstore.Sum{}, err
+	}
 	sum, err := h.Counters.Add(ctx, key, delta, operation)
 	if err != nil || s.certain(h) {
 		return sum, err

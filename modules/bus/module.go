@@ -76,9 +76,11 @@ func New(p Params) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	coordination := server.CoordinationOf(p.Engine, p.Counters)
+	coordination.Epoch = p.Guard.Current
 	s, err := server.New(p.Link.Answering, p.Backend, c, server.WithLogger(p.Log),
 		server.WithTasks(p.Tree.Tasks), server.WithKeeper(func() *bus.Keeper { return current(p.Keeper) }),
-		server.WithCoordination(server.CoordinationOf(p.Engine, p.Counters)), server.WithBackups(server.BackupsOf(p.Engine, p.Guard.Raise)),
+		server.WithCoordination(coordination), server.WithBackups(server.BackupsOf(p.Engine, p.Guard.Raise)),
 		server.WithHistory(p.History),
 		server.WithCluster(&cluster{config: p.Config, link: p.Link, replicator: p.Replicator}),
 		server.WithSwitching(server.SwitcherOf(p.Switching, p.Config.Node, subjects.Bucket(), p.Reading.Kind)),

@@ -145,6 +145,8 @@ func translateSwitch(err error) error {
 		return nil
 	case errors.Is(err, switching.ErrBusy):
 		return fmt.Errorf("%w: %w; see roost backend status, or end it with roost backend switch --abort", backend.ErrConflict, err)
+	case errors.Is(err, switching.ErrStray):
+		return fmt.Errorf("%w: %w", backend.ErrConflict, err)
 	case errors.Is(err, switching.ErrCommitted):
 		return fmt.Errorf("%w: %w; switch back if it was a mistake", backend.ErrConflict, err)
 	case errors.Is(err, switching.ErrNone):

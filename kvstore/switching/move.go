@@ -27,6 +27,7 @@ const (
 type move struct {
 	store *Store
 	home  *home
+	life  kvstore.Generation // of home
 	to    Place
 	id    string
 	first uint64
@@ -48,6 +49,7 @@ type move struct {
 	// Guarded by the Store.
 	target *Home
 	taken  bool // by the feed, which closes it in the end
+	over   bool // it was aborted, and nothing more is done
 }
 
 // errAborted means that somebody else has aborted the move.
@@ -320,18 +322,25 @@ func (m *move) conclude(ctx context.Context, log *slog.Logger) {
 	s.mu.Lock()
 	target := m.target
 	s.mu.Unlock()
-	if target == nil {
-		return
+	if target != nil {
+		if err := s.opener.Delete(ctx, m.to); err != nil {
+			log.LogAttrs(ctx, slog.LevelWarn, "the copy is not deleted", slog.Any("err", err))
+		}
+		_ = target.Free()
 	}
-	if err := s.opener.Delete(ctx, m.to); err != nil {
-		log.LogAttrs(ctx, slog.LevelWarn, "the copy is not deleted", slog.Any("err", err))
+	s.mu.Lock()
+	m.over = true
+	s.mu.Unlock()
+	for s.settle(ctx) != nil && sleep(ctx, beat) == nil { //nolint:revive // until that is known
 	}
-	_ = target.Free()
 }
 
 // outcome waits until the feed has shown what became of m.
 func (m *move) outcome(ctx context.Context) (moved bool, err error) {
 	s := m.store
+	m.mu.Lock()
+	at := m.at
+	m.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for {
@@ -340,6 +349,8 @@ func (m *move) outcome(ctx context.Context) (moved bool, err error) {
 			return true, nil
 		case s.record.ID == m.id && s.record.State == Aborted:
 			return false, nil
+		case s.home != m.home, s.home.life != m.life, s.record.ID != m.id && s.at > at:
+			return false, nil // it was given up, and other moves have begun since
 		}
 		if err := s.wait(ctx); err != nil {
 			return false, err

@@ -229,6 +229,55 @@ func TestReadsAndFeedsGoOnWhileWritesWait(t *testing.T) {
 	})
 }
 
+// What was found not to be there, in the store that was left, is decided again: the revision
+// that the write would make is of another epoch than its maker believes.
+func TestAnAbsenceOfBeforeTheMoveCountsNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCountry()
+		c.found("old")
+		n := c.start(t, "a", "old")
+		seen := put(t, n, "k.x", "1")
+		begin(t, n, "new")
+		switched(t, "new", n)
+		if _, err := n.Write(t.Context(), kvstore.Write{Key: "k.y", Seen: seen}); !errors.Is(err, kvstore.ErrConflict) {
+			t.Errorf("Write() = %v; want ErrConflict", err)
+		}
+		for i, seen := range []uint64{0, put(t, n, "k.x", "2")} {
+			if _, err := n.Write(t.Context(), kvstore.Write{Key: fmt.Sprint("k.z", i), Seen: seen}); err != nil {
+				t.Errorf("Write(seen %d) = %v", seen, err)
+			}
+		}
+	})
+}
+
+// Whether an addition may be made is asked when it is certain where.
+func TestAnAdditionThatWaitsForAMoveIsAskedAboutWhereItIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCountry()
+		c.found("old")
+		a, b := c.start(t, "a", "old"), c.start(t, "b", "old")
+		time.Sleep(3 * time.Second)
+		a.way.stopAt(switching.Moved, false)
+		begin(t, a, "new")
+		await(t, "seal", func() bool { return b.Status().Record.State == switching.Sealed })
+		time.AfterFunc(time.Second, a.way.resume)
+		var where switching.Place
+		refuse := errors.New("not here")
+		if _, err := kvstore.AddIf(t.Context(), b.Counters(), "c.a", 1, "once", func() error {
+			where = b.Where()
+			return refuse
+		}); !errors.Is(err, refuse) {
+			t.Errorf("AddIf() = %v; want %v", err, refuse)
+		}
+		if where != place("new") {
+			t.Errorf("asked at %v; want the new place", where)
+		}
+		if value, err := b.Counters().Value(t.Context(), "c.a"); err != nil || value != "0" {
+			t.Errorf("the counter is %s, %v; want 0", value, err)
+		}
+	})
+}
+
 func TestTheNewLifeSucceedsTheOldOneAndNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCountry()

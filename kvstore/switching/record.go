@@ -49,6 +49,10 @@ type Record struct {
 	// Beats makes each writing another one, so that a mover that has gone is noticed.
 	Beats   uint64 `json:"beats"`
 	PauseMs int64  `json:"pause_ms,omitempty"` // how long writes waited, once it is done
+	// Settled says of an aborted one that the process which carried it out knows, and does
+	// nothing more. Strays are earlier ones that are not.
+	Settled bool    `json:"settled,omitempty"`
+	Strays  []Stray `json:"strays,omitempty"`
 }
 
 // active reports whether the move is neither done nor given up.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -115,6 +116,8 @@ func (s *Store) tend(ctx context.Context) {
 	case shut && r.State == Pausing && (answered.ID != r.ID || answered.Beats < shutBeat) &&
 		(h.flights.Load() == 0 || time.Since(shutAt) > drain):
 		err = s.reply(ctx, h, &r)
+	case !r.active() && slices.ContainsFunc(r.strays(), s.settles):
+		err = s.settle(ctx)
 	case r.State == Incoming || h.id != "" && r.ID == "":
 		err = s.arrived(ctx, h)
 	}

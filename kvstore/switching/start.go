@@ -36,14 +36,19 @@ func (s *Store) Status() Status {
 }
 
 // Plan says what a move to that place would find there, and changes nothing: ErrThere,
-// ErrOccupied, ErrInvalid.
+// ErrOccupied, ErrStray, ErrInvalid.
 func (s *Store) Plan(ctx context.Context, to Place) (here kvstore.Info, there Found, err error) {
 	if err := to.check(); err != nil {
 		return here, there, err
 	}
-	h := s.current()
+	s.mu.Lock()
+	h, r := s.home, s.record
+	s.mu.Unlock()
 	if to == h.place {
 		return here, there, ErrThere
+	}
+	if err = r.free(to); err != nil {
+		return here, there, err
 	}
 	if here, err = h.Store.Info(ctx); err != nil {
 		return here, there, fmt.Errorf("look at the store that is left: %w", err)
@@ -83,7 +88,7 @@ func (s *Store) Start(ctx context.Context, to Place) (Record, error) {
 		}
 		return Record{}, ErrBusy
 	}
-	s.own = m
+	s.own, m.life = m, h.life
 	s.mu.Unlock()
 	r, err := m.announce(ctx, here.Keys)
 	if err != nil {
@@ -121,8 +126,11 @@ func (m *move) announce(ctx context.Context, keys uint64) (Record, error) {
 	if before.active() || before.State == Moved {
 		return before, ErrBusy
 	}
+	if err := before.free(m.to); err != nil {
+		return before, err
+	}
 	m.record = Record{
-		ID: m.id, State: Copying, Registry: m.store.Registry, From: m.home.place, To: m.to,
+		ID: m.id, State: Copying, Strays: before.strays(), Registry: m.store.Registry, From: m.home.place, To: m.to,
 		Node: m.store.Node, Instance: m.store.instance, First: m.first, Started: m.begun.UTC(), Keys: keys,
 	}
 	m.at, err = cell.Set(ctx, m.record, at, kvstore.Labels{})

@@ -109,7 +109,10 @@ func (s *Store) Barrier(ctx context.Context) (uint64, error) {
 }
 
 // old reports whether w was decided from a store before h.
-func (h *home) old(w *kvstore.Write) bool { return w.Expect != 0 && w.Expect < h.first }
+func (h *home) old(w *kvstore.Write) bool {
+	from := max(w.Expect, w.Seen)
+	return from != 0 && from < h.first
+}
 
 // refused returns err as the error of a write.
 func (s *Store) refused(key string, err error) error {

@@ -82,6 +82,9 @@ type Write struct {
 	Value []byte
 	// Expect is the revision of the key's newest entry, markers included; 0 if it has none.
 	Expect uint64
+	// Seen, where Expect is 0, is a revision that its maker's feed had shown when that was
+	// found; 0 is not said. A store that was exchanged since takes the write for a conflict.
+	Seen uint64
 	// Remove leaves a marker with Value behind, which the store forgets after Keep.
 	Remove bool
 	Keep   time.Duration // at least a second; 0 keeps the marker for ever

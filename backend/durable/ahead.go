@@ -39,7 +39,7 @@ func (w *Writer) ahead(ctx context.Context, operations []backend.Operation, chai
 			left = append(left, chain)
 			continue
 		}
-		writes = append(writes, writeOf(op.Registration.Key, p.state.Revision, p.outcome, p.operation))
+		writes = append(writes, writeOf(op.Registration.Key, &p.state, p.outcome, p.operation))
 		plans, taken = append(plans, p), append(taken, chain)
 	}
 	for n, written := range kvstore.WriteEach(ctx, w.store, writes) {

@@ -196,7 +196,7 @@ func (w *Writer) decideAll(ctx context.Context, plans []plan) ([]kvstore.Write, 
 			return nil, &backend.OperationError{Index: i, Err: err}
 		}
 		if p.outcome.Action != rules.Keep {
-			writes = append(writes, writeOf(key, p.state.Revision, p.outcome, p.operation))
+			writes = append(writes, writeOf(key, &p.state, p.outcome, p.operation))
 		}
 	}
 	return writes, nil

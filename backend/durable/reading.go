@@ -126,6 +126,9 @@ func (r *reading) state() (s rules.State) {
 		s.Present, s.Alive = !record.Removed, !record.Removed && len(r.endings) == 0
 		s.Registration, s.Operation, s.Revision = record.Registration, record.Operation, record.Revision
 	}
+	if s.Revision == 0 {
+		s.Seen = r.revision
+	}
 	return s
 }
 

@@ -58,7 +58,7 @@ func (w *Writer) reap(ctx context.Context, e backend.Ending, held []rules.State)
 	writes := make([]kvstore.Write, 0, len(held))
 	for _, state := range held {
 		if o, _ := decide(state); o.Action == rules.Remove {
-			writes = append(writes, writeOf(o.Registration.Key, state.Revision, o, rand.Text()))
+			writes = append(writes, writeOf(o.Registration.Key, &state, o, rand.Text()))
 		}
 	}
 	var faster []backend.Key // whose somebody else has changed

@@ -129,7 +129,7 @@ func (w *Writer) do(ctx context.Context, key backend.Key, by backend.Write, deci
 				continue
 			}
 		}
-		revision, err := w.store.Write(ctx, writeOf(key, state.Revision, o, operation))
+		revision, err := w.store.Write(ctx, writeOf(key, &state, o, operation))
 		if err == nil {
 			o = done(o, backend.Revision(revision))
 			mine.left = after(o, by, backend.Revision(revision), state.Epoch)
@@ -175,7 +175,7 @@ func (w *Writer) judge(ctx context.Context, state rules.State, by backend.Write,
 // been deposed: good enough to try again, not to refuse.
 func (w *Writer) afterConflict(ctx context.Context, key backend.Key, before rules.State, cause error) (rules.State, bool, error) {
 	if conflict, ok := errors.AsType[*kvstore.ConflictError](cause); ok && conflict.Known {
-		state, err := w.stateOf(conflict.Current, before.Epoch)
+		state, err := w.stateOf(conflict.Current, before)
 		if err != nil || state.Alive || !state.Present {
 			return state, false, err
 		}
@@ -194,15 +194,15 @@ func (w *Writer) confirm(ctx context.Context, key backend.Key) (rules.State, err
 }
 
 // stateOf returns the state that an entry, or its absence, stands for.
-func (w *Writer) stateOf(e kvstore.Entry, epoch backend.Epoch) (rules.State, error) {
+func (w *Writer) stateOf(e kvstore.Entry, before rules.State) (rules.State, error) {
 	if e.Revision == 0 {
-		return rules.State{Epoch: epoch}, nil
+		return rules.State{Epoch: before.Epoch, Seen: max(before.Seen, before.Revision)}, nil
 	}
 	record, err := Parse(e)
 	if err != nil {
 		return rules.State{}, err
 	}
-	return record.State(w.live, epoch), nil
+	return record.State(w.live, before.Epoch), nil
 }
 
 // State returns what a write is decided from.
@@ -217,11 +217,11 @@ func (r *Record) State(live backend.Liveness, epoch backend.Epoch) rules.State {
 	}
 }
 
-// writeOf returns the write that carries out o at revision expect.
-func writeOf(key backend.Key, expect backend.Revision, o rules.Outcome, operation string) kvstore.Write {
+// writeOf returns the write that carries out o on the state that it was decided from.
+func writeOf(key backend.Key, from *rules.State, o rules.Outcome, operation string) kvstore.Write {
 	w := kvstore.Write{
 		Key:    Prefix + key.String(),
-		Expect: uint64(expect),
+		Expect: uint64(from.Revision), Seen: uint64(from.Seen),
 		Labels: kvstore.Labels{Operation: operation, Event: o.Kind.String(), Reason: o.Reason},
 	}
 	if o.Action == rules.Remove {

@@ -29,8 +29,10 @@ type State struct {
 	Operation backend.OperationID
 	Revision  backend.Revision
 
-	// Epoch is the current one.
+	// Epoch is the current one, and Seen a revision of it that had been shown, if Revision
+	// is 0; 0 is not said.
 	Epoch backend.Epoch
+	Seen  backend.Revision
 }
 
 // live returns the registration that counts, or nil.

@@ -180,6 +180,7 @@ func (v *View) Row(key backend.Key) rules.State {
 	state := rules.State{Epoch: c.epoch}
 	r := c.table.get(&key)
 	if r == nil {
+		state.Seen = c.stamp().Revision
 		return state
 	}
 	held := r.version.Load()

@@ -17,6 +17,7 @@ const (
 	OfServer                   // one NATS server
 	OfClient                   // links of clients
 	OfStore                    // everything that is stored, or all servers at once
+	OfMove                     // the registry, on its way to another store
 )
 
 // Class is a sort of fault.
@@ -49,6 +50,10 @@ func Merged(classes []Class) []Class {
 	}
 	return merged
 }
+
+// Moves are classes, too: the registry moves to another store, and whoever moves it has
+// trouble. They are apart from All so that a seed goes on meaning what it has meant.
+func Moves() []Class { return ofMoves() }
 
 // Named returns those of classes that are called so.
 func Named(classes []Class, names ...string) []Class {

@@ -31,7 +31,7 @@ func ofServers() []Class {
 			return func() { w.stepDown(w.stream()) }
 		}},
 		{"step-down-counters", OfServer, 100 * time.Millisecond, 2 * time.Second, func(w *world, _ uint64) func() {
-			w.stepDown(w.subjects.Bucket() + "_counters")
+			w.stepDown(w.home.Bucket + "_counters")
 			return func() {}
 		}},
 	}

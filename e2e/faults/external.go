@@ -15,10 +15,11 @@ import (
 
 // external is NATS servers, and nodes that use them, in processes of their own.
 type external struct {
-	nodes   []Member
-	servers []Server
-	urls    []string
-	admin   *nats.Conn
+	nodes     []Member
+	servers   []Server
+	urls      []string
+	admin     *nats.Conn
+	elsewhere []string
 }
 
 // prefix is that of registries under test.
@@ -48,6 +49,16 @@ func External(tb testing.TB, servers, nodes int) Deployment {
 	return d
 }
 
+// Beside starts another NATS of so many servers beside d.
+func Beside(tb testing.TB, d Deployment, servers int) Spacious {
+	tb.Helper()
+	e := d.(*external)
+	for _, p := range natstest.StartLinkedProcesses(tb, servers) {
+		e.elsewhere = append(e.elsewhere, p.URL())
+	}
+	return e
+}
+
 func (d *external) Prefix() string    { return prefix }
 func (d *external) URLs() []string    { return d.urls }
 func (d *external) Nodes() []Member   { return d.nodes }
@@ -55,6 +66,9 @@ func (d *external) Servers() []Server { return d.servers }
 
 // StoodStill implements Deployment.
 func (d *external) StoodStill() time.Duration { return stoodStill(d.nodes) }
+
+// Elsewhere implements Spacious.
+func (d *external) Elsewhere() []string { return d.elsewhere }
 
 func (d *external) Revive(tb testing.TB) {
 	tb.Helper()

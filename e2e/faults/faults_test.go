@@ -49,7 +49,7 @@ func TestWhateverGoesWrongTheRegistryKeepsItsPromises(t *testing.T) {
 	}
 	only := os.Getenv("FAULTS")
 	if only != "" {
-		classes = faults.Named(classes, strings.Split(only, ",")...)
+		classes = faults.Named(append(classes, faults.Moves()...), strings.Split(only, ",")...)
 	}
 	where := os.Getenv("DEPLOYMENT")
 	if where == "" {

@@ -76,13 +76,11 @@ func (w *world) exact(one *watcher) {
 	var diff string
 	if !w.poll("exact watcher", func() bool {
 		there, ok := w.listed()
-		want := map[string]client.Revision{}
-		for key, shown := range there {
-			want[key] = shown.Revision
-		}
 		diff = ""
 		for _, held := range one.held() {
-			diff += cmp.Diff(want, held)
+			diff += cmp.Diff(there, held, cmp.Comparer(func(a, b Shown) bool {
+				return a.Text == b.Text && a.Owner == b.Owner && (a.Revision == b.Revision || a.Revision == 0 || b.Revision == 0)
+			}))
 		}
 		return ok && diff == ""
 	}) {

@@ -26,7 +26,7 @@ func Judge(l *Log) []Violation {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var found []Violation
-	for _, v := range history.Check(l.lasting(), judgePatience) {
+	for _, v := range history.Check(l.moved(l.lasting()), judgePatience) {
 		found = append(found, Violation{"R1, R2, R5", v.String()})
 	}
 	for _, b := range history.Judge(l.lastingEvents(), judgePatience) {
@@ -58,10 +58,10 @@ func (l *Log) Summary() string {
 		told += len(w.Told)
 	}
 	return fmt.Sprintf("%d answered, %d of unknown outcome; %d requests about registrations, %d about objects, %d changes and %d sights of own ones, "+
-		"%d leases, %d tokens, %d watches told %d events, %d roles and %d ends, %d reigns, %d queues, %d arrivals, %d motions, %d silences, %d losses",
+		"%d leases, %d tokens, %d watches told %d events, %d roles and %d ends, %d reigns, %d queues, %d arrivals, %d motions, %d silences, %d losses, %d moves",
 		l.done, l.unsure, len(l.records), len(l.events), len(l.changes), len(l.sights),
 		len(l.lives)+len(l.certain), len(l.tokens), len(l.watched), told, len(l.roles), len(l.ends),
-		len(l.reigns), len(l.queues), len(l.met), len(l.motions), len(l.silent), len(l.losses))
+		len(l.reigns), len(l.queues), len(l.met), len(l.motions), len(l.silent), len(l.losses), len(l.moves))
 }
 
 // lost reports whether what is stored was lost at some time from from to to.
@@ -111,6 +111,27 @@ func (l *Log) lasting() []history.Record {
 		kept = append(kept, r)
 	}
 	return kept
+}
+
+// moved returns records and, of each of their keys, that it moved with the registry.
+func (l *Log) moved(records []history.Record) []history.Record {
+	for i := range records { // one that was sent again is answered with the revision that it has by then
+		for _, m := range l.moves {
+			if r := &records[i]; r.Ask.Kind != history.Lookup && r.Answer.Fate == history.Done && r.Call < m.To && m.From < r.Return {
+				r.Answer.Moved = true
+			}
+		}
+	}
+	for key, first := range firsts(records, func(r *history.Record) (string, time.Duration) { return r.Ask.Key, r.Call }) {
+		for _, m := range l.moves {
+			if first < m.To {
+				records = append(records, history.Record{
+					Ask: history.Ask{Kind: history.Move, Key: key}, Answer: history.Answer{Fate: history.Done}, Call: m.From, Return: m.To,
+				})
+			}
+		}
+	}
+	return records
 }
 
 // lastingEvents returns the same of objects, and the ends of leases.

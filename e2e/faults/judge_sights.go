@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -97,8 +98,9 @@ func judgeSight(s *Sight, key string, changes []Change) string {
 		if c.Return < since || c.Epoch == s.Stamp.Epoch && c.Revision != 0 && c.Revision <= s.Stamp.Revision {
 			least, mostly, possible = c, fmt.Sprintf("%q of %d", c.Text, c.Revision), false
 		}
-		if isShown && there && c.Revision != shown.Revision {
-			return fmt.Sprintf("it was written at %d", c.Revision)
+		// In another epoch, after a move, it has another revision.
+		if isShown && there && cmp.Compare(c.Revision, shown.Revision) != cmp.Compare(c.Epoch, s.Stamp.Epoch) {
+			return fmt.Sprintf("it was written at %d of epoch %d", c.Revision, c.Epoch)
 		}
 		possible = possible || isShown
 	}

@@ -3,6 +3,7 @@ package faults
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -23,7 +24,7 @@ type watcher struct {
 	replica *client.Replica // of one that has a Replica
 
 	mu    sync.Mutex
-	state map[string]client.Revision // what the newest list and what was told since lead to
+	state map[string]Shown // what the newest list and what was told since lead to
 }
 
 // watch lists, and watches from there, and again where the store has begun a new epoch.
@@ -35,9 +36,9 @@ func (w *watcher) watch(ctx context.Context, name string) {
 			continue
 		}
 		w.mu.Lock()
-		w.state = map[string]client.Revision{}
+		w.state = map[string]Shown{}
 		for _, r := range page.Registrations {
-			w.state[r.Service+"/"+r.Instance] = r.Revision
+			w.state[r.Service+"/"+r.Instance] = shownOf(r)
 		}
 		w.mu.Unlock()
 		told := &Watched{Name: name, Epoch: stamp.Epoch, Since: stamp.Revision}
@@ -65,7 +66,7 @@ func (w *watcher) hear(told *Watched, kind client.EventKind, r *client.Registrat
 		switch kind {
 		case client.Registered, client.Updated:
 			one.Text = textOf(r)
-			w.state[one.Key] = revision
+			w.state[one.Key] = shownOf(r)
 		default:
 			delete(w.state, one.Key)
 		}
@@ -88,7 +89,7 @@ func (w *watcher) follow(ctx context.Context, name string) {
 	})
 	var told *Watched
 	w.mu.Lock()
-	w.state = map[string]client.Revision{}
+	w.state = map[string]Shown{}
 	w.mu.Unlock()
 	for change, err := range w.replica.Changes(ctx) {
 		if err != nil {
@@ -106,21 +107,22 @@ func (w *watcher) follow(ctx context.Context, name string) {
 	}
 }
 
-// held is what the watcher's events lead to, and what its Replica holds, if it has one.
-func (w *watcher) held() []map[string]client.Revision {
+// held is what the watcher's events lead to, and what its Replica holds, if it has one. What
+// a Replica tells is no revision that an epoch alone has changed: 0 stands for any.
+func (w *watcher) held() []map[string]Shown {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	state := make(map[string]client.Revision, len(w.state))
-	for key, revision := range w.state {
-		state[key] = revision
+	state := maps.Clone(w.state)
+	if w.replica == nil {
+		return []map[string]Shown{state}
 	}
-	all := []map[string]client.Revision{state}
-	if w.replica != nil {
-		held := map[string]client.Revision{}
-		for _, r := range w.replica.All() {
-			held[r.Service+"/"+r.Instance] = r.Revision
-		}
-		all = append(all, held)
+	for key, shown := range state {
+		shown.Revision = 0
+		state[key] = shown
 	}
-	return all
+	held := map[string]Shown{}
+	for _, r := range w.replica.All() {
+		held[r.Service+"/"+r.Instance] = shownOf(r)
+	}
+	return []map[string]Shown{state, held}
 }

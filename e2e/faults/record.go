@@ -92,7 +92,7 @@ type Life struct {
 // Span is a stretch of time.
 type Span struct{ From, To time.Duration }
 
-// Window is a time in which what is stored is lost, by intent.
+// Window is a time in which what is stored is lost, by intent, or moves.
 type Window = Span
 
 // Log is what all clients saw.
@@ -118,6 +118,7 @@ type Log struct {
 	motions []Motion
 	silent  []Silence
 	losses  []Window
+	moves   []Window
 	wrong   []wrong
 	done    int // how much was answered
 	unsure  int // how much has no known outcome

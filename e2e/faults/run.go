@@ -168,7 +168,7 @@ func (w *world) watchers(ctx context.Context, tasks *sync.WaitGroup, seed uint64
 
 // suffer has the faults of a step begin and end, and waits until all have recovered.
 func (w *world) suffer(s Step) {
-	classes := All()
+	classes := slices.Concat(All(), Moves())
 	var ends []func()
 	w.scene.Add(1)
 	for i, name := range s.Faults {

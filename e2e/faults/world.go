@@ -22,6 +22,9 @@ type world struct {
 	look     *client.Client // of the test, whose links nobody cuts
 	admin    *nats.Conn     // its connection
 	subjects bus.Subjects
+	home     bus.Place // where that is
+	moves    int       // that were begun
+	newest   string    // id of a move that is over
 
 	scene, life atomic.Int64
 }
@@ -39,6 +42,7 @@ func newWorld(tb testing.TB, d Deployment) *world {
 	if w.subjects, err = bus.NewSubjects(d.Prefix()); err != nil {
 		tb.Fatal(err)
 	}
+	w.home = bus.Place{Kind: "bucket", Bucket: w.subjects.Bucket()}
 	if w.look, err = client.New(nc, client.WithPrefix(d.Prefix()), client.WithReadTimeout(2*time.Second), client.WithWriteTimeout(2*time.Second)); err != nil {
 		tb.Fatal(err)
 	}
@@ -48,7 +52,7 @@ func newWorld(tb testing.TB, d Deployment) *world {
 }
 
 // stream is the bucket's.
-func (w *world) stream() string { return "KV_" + w.subjects.Bucket() }
+func (w *world) stream() string { return "KV_" + w.home.Bucket }
 
 // moment is how long one question may take that is asked again.
 func (w *world) moment() (context.Context, context.CancelFunc) {

@@ -78,6 +78,9 @@ func step(s state, ask Ask, answer Answer) (state, bool) {
 	case ask.Kind == end:
 		s.over = true
 		return s, true
+	case ask.Kind == Move:
+		s.revision = 0 // nobody has been told yet
+		return s, true
 	case answer.Fate == Undone:
 		return s, true
 	case answer.Fate == Unknown && s.over:
@@ -99,6 +102,10 @@ func step(s state, ask Ask, answer Answer) (state, bool) {
 		return s.at(answer.Revision)
 	case answer.Revision == 0 || answer.Content != ask.Content || !s.allows(ask):
 		return s, false
+	case answer.Moved && !s.changes(ask):
+		return s, true
+	case answer.Moved:
+		return s.after(ask, 0)
 	case !s.changes(ask):
 		return s.at(answer.Revision)
 	}

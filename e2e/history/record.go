@@ -17,12 +17,13 @@ const (
 	Update
 	Unregister
 	Lookup
+	Move // of the registry to another store: what is there stays, and has a higher revision
 
 	end // of the history: what has no outcome yet may be taken not to have happened
 )
 
 func (k Kind) String() string {
-	return [...]string{"?", "register", "update", "unregister", "look up", "end"}[k]
+	return [...]string{"?", "register", "update", "unregister", "look up", "move", "end"}[k]
 }
 
 // Ask is one request.
@@ -69,6 +70,7 @@ type Answer struct {
 	Fate     Fate
 	Content  string
 	Revision backend.Revision
+	Moved    bool   // of a write: Revision may be what a move has made of its own since
 	Why      string // it was not done, in the registry's words
 }
 

@@ -192,3 +192,20 @@ func TestWhatCannotBeMadeIsRolledBackAndSaysWhy(t *testing.T) {
 		put(t, n, "k.x", "1")
 	})
 }
+
+// JetStream was seen to make a bucket whose revisions began at 1, as the leader of its cluster
+// was stopped. Every write there would have been one that was decided before the move.
+func TestABucketWithLowRevisionsIsNotMovedTo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCountry()
+		c.found("old")
+		c.lowly = true
+		n := c.start(t, "a", "old")
+		begin(t, n, "new")
+		await(t, "roll-back", func() bool { return n.Status().Record.State == switching.Aborted })
+		put(t, n, "k.x", "1")
+		if got := n.Where(); got != place("old") {
+			t.Errorf("Where() = %v; want old", got)
+		}
+	})
+}

@@ -83,8 +83,12 @@ func (m *move) run(ctx context.Context) error {
 	m.store.mu.Unlock()
 	incoming := m.record
 	incoming.State = Incoming
-	if _, err := kvstore.CellAt[Record](target.Store, Key).Set(ctx, incoming, 0, kvstore.Labels{}); err != nil {
+	at, err := kvstore.CellAt[Record](target.Store, Key).Set(ctx, incoming, 0, kvstore.Labels{})
+	if err != nil {
 		return fmt.Errorf("mark the new store: %w", err)
+	}
+	if at < m.first { // nothing could be written there: every revision would be one of before
+		return fmt.Errorf("the revisions of the new store begin at %d, and were to begin at %d", at, m.first)
 	}
 	c := newCopier(target.Store)
 	m.copier = c

@@ -26,6 +26,7 @@ type country struct {
 	remember  map[string]switching.Place // by node
 	published map[string]bool
 	failMake  error
+	lowly     bool // new buckets do not begin at the revision that they are to begin at
 	onPublish func()
 }
 
@@ -102,6 +103,9 @@ func (o opener) Make(_ context.Context, p switching.Place, first uint64) (switch
 	defer o.mu.Unlock()
 	if o.failMake != nil {
 		return switching.Home{}, o.failMake
+	}
+	if o.lowly {
+		first = 1
 	}
 	b := &bucket{memkv.New(memkv.WithFirst(first)), memkv.NewCounters()}
 	o.buckets[p.Bucket] = b

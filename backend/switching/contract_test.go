@@ -136,6 +136,7 @@ func TestCallsGoOnWhileTheBackendIsExchanged(t *testing.T) {
 		t.Fatal(err)
 	}
 	const each = 300
+	var exchanges atomic.Int64
 	var clients sync.WaitGroup
 	watching, stop := context.WithCancel(t.Context())
 	defer stop()
@@ -163,7 +164,7 @@ func TestCallsGoOnWhileTheBackendIsExchanged(t *testing.T) {
 	var last atomic.Uint64
 	for c := range 2 {
 		clients.Go(func() {
-			for i := range each {
+			for i := 0; i < each || exchanges.Load() < 2 && i < 20*each; i++ {
 				r := backend.Registration{Key: backend.Key{Namespace: "default", Service: fmt.Sprint("s", c), Instance: fmt.Sprint(i)}, Weight: 1}
 				stored, _, err := n.Register(t.Context(), r, backend.Write{If: backend.IfAbsent()})
 				if err != nil {
@@ -191,6 +192,7 @@ func TestCallsGoOnWhileTheBackendIsExchanged(t *testing.T) {
 		if err := n.exchange(t.Context(), exchanged+1); err != nil {
 			t.Errorf("exchange: %v", err)
 		}
+		exchanges.Add(1)
 		select {
 		case <-done:
 			running = false

@@ -16,6 +16,7 @@ type state struct {
 	// revision is 0 while it is not known: a write of unknown outcome made it, and nobody
 	// has been told yet. Nobody can have asked for it either.
 	revision backend.Revision
+	moved    bool // it is revision, or was a lower one before a move
 
 	newest backend.Revision // of the changes whose revision is known
 	over   bool             // the history has ended
@@ -36,9 +37,13 @@ func (s state) at(revision backend.Revision) (state, bool) {
 	if !s.live || revision == 0 {
 		return s, false
 	}
-	if s.revision != 0 {
+	if s.revision != 0 && !s.moved {
 		return s, s.revision == revision
 	}
+	if s.moved && revision > s.revision {
+		return s, false
+	}
+	s.moved = false
 	s.revision = revision
 	return s.later(revision)
 }
@@ -56,7 +61,7 @@ func (s state) allows(ask Ask) bool {
 	case ask.Kind != Register && !s.live, ask.If && ask.Revision == 0 && s.live:
 		return false
 	}
-	return !ask.If || ask.Revision == 0 || s.live && s.revision == ask.Revision
+	return !ask.If || ask.Revision == 0 || s.live && (s.revision == ask.Revision || s.moved && ask.Revision < s.revision)
 }
 
 // after returns s after ask, which s allows, was done at revision.
@@ -79,7 +84,7 @@ func step(s state, ask Ask, answer Answer) (state, bool) {
 		s.over = true
 		return s, true
 	case ask.Kind == Move:
-		s.revision = 0 // nobody has been told yet
+		s.revision, s.moved = 0, false // nobody has been told yet
 		return s, true
 	case answer.Fate == Undone:
 		return s, true
@@ -105,7 +110,11 @@ func step(s state, ask Ask, answer Answer) (state, bool) {
 	case answer.Moved && !s.changes(ask):
 		return s, true
 	case answer.Moved:
-		return s.after(ask, 0)
+		s, ok := s.after(ask, 0)
+		if s.live {
+			s.revision, s.moved = answer.Revision, true
+		}
+		return s, ok
 	case !s.changes(ask):
 		return s.at(answer.Revision)
 	}

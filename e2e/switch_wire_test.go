@@ -193,4 +193,24 @@ func TestASwitchIsPlannedBegunOnceAndAbortedUntilItIsDone(t *testing.T) {
 	if e := w.fail(t, bus.CodeInvalid, "admin.switch.start", `{"bucket":"new"}`); e.Field != "bucket" {
 		t.Errorf("where it is already: about %q; want bucket", e.Field)
 	}
+
+	// Where the bucket stays, only what is read from changes.
+	last := status().Switch.ID
+	reads := func() (r server.Reads) {
+		t.Helper()
+		home, _ := b.of(switching.Place{Bucket: "new"})
+		r, _, err := kvstore.CellAt[server.Reads](home.Store, server.ReadsKey).Get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	w.must(t, &r, "admin.switch.start", `{"backend":"durable","dry_run":true}`)
+	if r.Plan == nil || r.Plan.To.Bucket != "new" || reads().Backend != "" {
+		t.Errorf("a dry run: %+v, and it is read from %q; want a plan alone", r.Plan, reads().Backend)
+	}
+	w.must(t, nil, "admin.switch.start", `{"backend":"durable"}`)
+	if r := status(); r.Switch.ID != last || reads().Backend != "durable" {
+		t.Errorf("move %s, read from %q; want no move after %s, and durable", r.Switch.ID, reads().Backend, last)
+	}
 }

@@ -75,6 +75,9 @@ func TestDrillANodeIsReplacedByOneOfAnotherName(t *testing.T) {
 	f.nodes = f.nodes[1:]
 	fresh := f.add(t, "n4", addresses[0], addresses[1])
 	fresh.again(t)
+	if _, out, _ := roost(t, f.url(), "health", "--all"); strings.Contains(out, "name unknown") || !strings.Contains(out, "n1") {
+		t.Errorf("roost health --all does not name the nodes, with one gone and a new one there:\n%s", out)
+	}
 	if got := must(t, fresh.url, "cluster", "remove", gone.name, "--timeout", "20s"); got != "removed n1\n" {
 		t.Errorf("remove said %q", got)
 	}

@@ -106,7 +106,7 @@ func TestAStrangerIsNotLetIntoACluster(t *testing.T) {
 			}
 		}
 	}
-	for _, want := range []string{"waiting for jetstream", "store unavailable"} {
+	for _, want := range []string{"waiting for jetstream", "store unavailable", "no other node is connected: another node refuses this one's secret"} {
 		if said := strings.ToLower(m.stderr.String()); !strings.Contains(said, want) {
 			t.Errorf("the stranger said nothing of %q:\n%s", want, said)
 		}

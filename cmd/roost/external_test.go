@@ -31,8 +31,8 @@ func TestARegistryOnAnExternalNATSKeepsWhatItIsTold(t *testing.T) {
 
 func TestAnExternalNATSThatCannotBeReachedIsOneLine(t *testing.T) {
 	t.Parallel()
-	args := []string{"serve", "--store-dir", t.TempDir(), "--nats-url", "nats://user:secret@127.0.0.1:1"}
-	complains(t, args, "nats://user:xxxxx@127.0.0.1:1", "--nats-url")
+	args := []string{"serve", "--store-dir", t.TempDir(), "--nats-url", "nats://user:secret@127.0.0.1:1,nats://127.0.0.1:2"}
+	complains(t, args, "nats://user:xxxxx@127.0.0.1:1,nats://127.0.0.1:2", "--nats-url")
 	if _, said := fails(t, nil, args...); strings.Contains(said, "roost serve,") {
 		t.Errorf("one who serves is told to serve: %q", said)
 	}

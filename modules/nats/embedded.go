@@ -38,6 +38,7 @@ type EmbeddedConfig struct {
 // Embedded is a running NATS server inside this process.
 type Embedded struct {
 	server    *server.Server
+	log       *logger
 	clustered bool
 	answering role
 	writing   role
@@ -107,6 +108,7 @@ func (e *Embedded) start(c EmbeddedConfig, log *slog.Logger) error {
 		}
 	}
 	l := newLogger(log)
+	e.log = l
 	e.server.SetLoggerV2(l, false, false, false)
 	started := make(chan bool, 1)
 	go func() {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	natsgo "github.com/nats-io/nats.go"
 
@@ -54,11 +55,15 @@ func tlsOptions(c config.TLS) (opts []natsgo.Option) {
 	return opts
 }
 
-// redacted is raw without passwords.
+// redacted is raw, one URL or several, without passwords.
 func redacted(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "the given URL"
+	all := strings.Split(raw, ",")
+	for i, one := range all {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil {
+			return "the given URL"
+		}
+		all[i] = u.Redacted()
 	}
-	return u.Redacted()
+	return strings.Join(all, ",")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type logger struct {
 	since   time.Time // when the present stretch began
 	said    int       // warnings in it
 	dropped int       // warnings not logged since the last one that was
+	refused string    // why another node is not connected, in an operator's words
 }
 
 // At most maxWarnings are logged in a stretch of warningStretch.
@@ -47,7 +49,28 @@ func (l *logger) Warnf(format string, args ...any)   { l.warn(format, args) }
 
 // Errorf logs a warning: most of the server's errors are a client's, a denied publish
 // among them.
-func (l *logger) Errorf(format string, args ...any) { l.warn(format, args) }
+func (l *logger) Errorf(format string, args ...any) {
+	if means, detail := refusalIn(fmt.Sprintf(format, args...)); means != "" && l.refuse(means, detail) {
+		l.log.LogAttrs(context.Background(), slog.LevelWarn, "another node is not connected", slog.String("why", means+detail))
+	}
+	l.warn(format, args)
+}
+
+// refuse notes why another node is not connected, and reports whether that is news.
+func (l *logger) refuse(means, detail string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	news := !strings.HasPrefix(l.refused, means)
+	l.refused = means + detail
+	return news
+}
+
+// refusal returns why another node was not connected last; "" if nothing is known.
+func (l *logger) refusal() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.refused
+}
 
 func (l *logger) warn(format string, args []any) {
 	dropped, allowed := l.allow(time.Now())

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats-server/v2/server"
 
@@ -45,8 +46,8 @@ func (l *Link) Peers() []Peer {
 		peers = append(peers, Peer{Name: leader, Current: there[leader], Offline: !there[leader]})
 	}
 	for _, p := range info.Meta.Replicas {
-		if p.Name == self || p.Name == info.Meta.Leader {
-			continue
+		if p.Name == self || p.Name == info.Meta.Leader || strings.Contains(p.Name, " ") {
+			continue // of one that has not been heard yet there is a text instead of its name
 		}
 		// Who does not lead hears nothing of how far the others are, and nobody soon of one
 		// that was killed.

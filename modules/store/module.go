@@ -56,7 +56,7 @@ func New(ctx context.Context, p Params) (Result, error) {
 	o := &opener{config: p.Config, link: p.Link, subjects: p.Subjects, log: p.Log}
 	store, err := o.home(ctx)
 	if err != nil {
-		return Result{}, err
+		return Result{}, p.Link.Explain(err)
 	}
 	p.Lifecycle.Append(fx.StopHook(store.Close))
 	guard, err := newGuard(p.Config, store, o.memory(store.Where()), p.Log)

@@ -166,6 +166,59 @@ func TestCertificatesOpenANATSWithTLSForTheSystemAccountToo(t *testing.T) {
 	}
 }
 
+// A certificate that ends is replaced by another in its place, and nothing is restarted.
+func TestACertificateForANATSElsewhereIsReadAnewForEachConnection(t *testing.T) {
+	t.Parallel()
+	authority := newAuthority(t)
+	serverCert, serverKey := authority.issue(t, "server")
+	pair, err := tls.LoadX509KeyPair(serverCert, serverKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(authority.cert)
+	s := natstest.Start(t, natstest.Listen, natstest.NoJetStream, func(o *server.Options) {
+		o.TLS, o.TLSVerify, o.TLSTimeout = true, true, patience.Seconds()
+		o.TLSConfig = &tls.Config{
+			Certificates: []tls.Certificate{pair}, ClientCAs: pool,
+			ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+		}
+	})
+	c := elsewhere(s.URL())
+	c.CA = authority.file
+	c.Cert, c.Key = authority.issue(t, "first")
+	mustOpen(t, c)
+	shown := func(name string) (n int) {
+		conns, err := s.Running().Connz(&server.ConnzOptions{Username: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, conn := range conns.Conns {
+			if len(conn.TLSPeerCerts) > 0 && strings.Contains(conn.TLSPeerCerts[0].Subject, name) {
+				n++
+			}
+		}
+		return n
+	}
+	natstest.Await(t, "connections", func() bool { return shown("first") == 2 })
+	cert, key := authority.issue(t, "second")
+	for from, to := range map[string]string{cert: c.Cert, key: c.Key} {
+		if err := os.Rename(from, to); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conns, err := s.Running().Connz(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, conn := range conns.Conns {
+		if err := s.Running().DisconnectClientByID(conn.Cid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	natstest.Await(t, "the other certificate", func() bool { return shown("second") == 2 })
+}
+
 // authority issues certificates for this host.
 type authority struct {
 	file string

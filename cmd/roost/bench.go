@@ -202,9 +202,14 @@ func (p *program) bench(ctx context.Context, s *benchSettings) error {
 		c.Program.Responder = append(c.Program.Responder, s.credentials()...)
 		c.Program.Victim = append(c.Program.Victim, s.credentials()...)
 	}
-	if terminalWidth(p.stderr) > 0 && !s.Quiet {
-		c.Progress = func(what string) { fmt.Fprintf(p.stderr, "\r\x1b[K%s", what) } //nolint:errcheck // it is gone in a moment anyway
-		defer fmt.Fprint(p.stderr, "\r\x1b[K")                                       //nolint:errcheck // as above
+	if err := writable(s.SVG); err != nil { // known now, and not in an hour
+		return fmt.Errorf("bench: %w", err)
+	}
+	if width := terminalWidth(p.stderr); width > 1 && !s.Quiet {
+		c.Progress = func(what string) { // a line that is broken would stay
+			fmt.Fprintf(p.stderr, "\r\x1b[K%.*s", width-1, what) //nolint:errcheck // it is gone in a moment anyway
+		}
+		defer fmt.Fprint(p.stderr, "\r\x1b[K") //nolint:errcheck // as above
 	}
 	report, err := bench.Run(ctx, c)
 	if err != nil {

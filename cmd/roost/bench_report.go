@@ -118,6 +118,18 @@ func drawReport(r *bench.Report, name string) error {
 	return errors.Join(chart.Write(f, r), f.Close())
 }
 
+// writable reports why a file cannot be written, unless its name is "". What is in it stays.
+func writable(name string) error {
+	if name == "" {
+		return nil
+	}
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_WRONLY, 0o644) //nolint:gosec // it is what the user asked for
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
 // insertReport writes tables into a page, unless its name is "".
 func insertReport(r *bench.Report, page, picture string) (err error) {
 	if page != "" && picture != "" {

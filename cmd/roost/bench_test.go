@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,6 +157,25 @@ func TestBenchRefusesAWrongSetting(t *testing.T) {
 	for _, mistake := range []string{"P99", "rounds", "copied", "subscribers", "leases", "lease_connections", "waiters", "scale"} {
 		if code != 2 || !strings.Contains(said, mistake) {
 			t.Errorf("roost bench = %d, saying %q; want 2 and a word about %s", code, said, mistake)
+		}
+	}
+}
+
+func TestBenchSaysAtOnceWhatWouldFailInTheEnd(t *testing.T) {
+	t.Parallel()
+	for _, k := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"--server", "nats://127.0.0.1:1", "--only", "p1,P12"}, "nats://127.0.0.1:1"},
+		{[]string{"--only", "p1", "--svg", filepath.Join(t.TempDir(), "none", "x.svg")}, "x.svg"},
+	} {
+		var out, said lockedBuffer
+		code := run(t.Context(), program{
+			args: append([]string{"bench"}, k.args...), stdout: &out, stderr: &said, environ: []string{"HOME=" + t.TempDir()},
+		})
+		if code == 0 || out.String() != "" || strings.Count(said.String(), k.want) != 1 {
+			t.Errorf("roost bench %v = %d, printing %q and saying %q; want one word about %s and nothing else", k.args, code, out.String(), said.String(), k.want)
 		}
 	}
 }

@@ -68,13 +68,15 @@ func DefaultConfig() Config {
 const maxRound = time.Minute
 
 // wants reports whether a cell is asked for.
-func (c *Config) wants(cell *Cell) bool { return len(c.Only) == 0 || slices.Contains(c.Only, cell.ID) }
+func (c *Config) wants(cell *Cell) bool {
+	return len(c.Only) == 0 || slices.ContainsFunc(c.Only, func(id string) bool { return strings.EqualFold(id, cell.ID) })
+}
 
 // cannot reports why a cell that was asked for by name cannot be measured.
 func (c *Config) cannot(id string) error {
 	for _, cell := range cells() {
 		switch {
-		case cell.ID != id:
+		case !strings.EqualFold(cell.ID, id):
 		default:
 			return c.unfit(&cell)
 		}

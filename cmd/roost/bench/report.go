@@ -1,8 +1,10 @@
 package bench
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -119,7 +121,7 @@ func (r *Report) problem(group []Cell, err error) {
 func (r *Report) Failure() error {
 	for _, c := range r.Cells {
 		if c.Problem != "" {
-			return fmt.Errorf("%s: %s", c.ID, c.Problem)
+			return errors.New(joined(": ", c.ID, strings.TrimPrefix(c.Problem, c.ID+": ")))
 		}
 		for _, k := range c.Cases {
 			for who, side := range map[string]*SideReport{"roost": &k.Roost, "bare": &k.Bare} {

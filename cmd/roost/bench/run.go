@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/roostbus/roost/bus"
 )
 
 // Run measures what c asks for.
@@ -16,6 +20,9 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	}
 	if c.Progress == nil {
 		c.Progress = func(string) {}
+	}
+	if err := c.reach(); err != nil {
+		return nil, err
 	}
 	report := newReport(&c)
 	var chosen []Cell
@@ -28,6 +35,10 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		default:
 			chosen = append(chosen, cell)
 		}
+	}
+	progress := c.Progress
+	c.Progress = func(what string) {
+		progress(fmt.Sprintf("%d of %d, %s", min(len(report.Cells)+1, len(chosen)), len(chosen), what))
 	}
 	for _, group := range neighbours(chosen) {
 		err := runGroup(ctx, &c, group, report)
@@ -49,6 +60,26 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 		}
 	}
 	return report, nil
+}
+
+// reach reports why a registry that is there cannot be measured at all.
+func (c *Config) reach() error {
+	if c.Server == "" {
+		return nil
+	}
+	subjects, err := bus.NewSubjects(c.Prefix)
+	if err != nil {
+		return err
+	}
+	nc, err := nats.Connect(c.Server, append(slices.Clone(c.Options), nats.Name("roost bench"), nats.NoReconnect())...)
+	if err != nil {
+		return fmt.Errorf("connect to %s: %w", c.Server, err)
+	}
+	defer nc.Close()
+	if _, err := nc.Request(subjects.Health(), nil, c.Timeout); err != nil {
+		return fmt.Errorf("the registry %s at %s: %w", c.Prefix, c.Server, err)
+	}
+	return nil
 }
 
 // neighbours parts cells into those that share a world.

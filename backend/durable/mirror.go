@@ -168,7 +168,13 @@ func (m *Mirror) advance(revision uint64, endings []backend.Ending) {
 	}
 	m.View.Apply(backend.Revision(revision), now[shown:]...)
 	m.pending = slices.Delete(m.pending, 0, len(now))
+	if len(m.pending) == 0 && cap(m.pending) > maxKeptPending {
+		m.pending = nil
+	}
 }
+
+// maxKeptPending is how many changes there is room for while none is pending, at most.
+const maxKeptPending = 1024
 
 // next returns the snapshot that takes the place of what m shows: of the same in another
 // epoch where none was collected. nil if m is still to be loaded.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/roostbus/roost/modules"
 	"github.com/roostbus/roost/modules/config"
+	"github.com/roostbus/roost/modules/memory"
 	"github.com/roostbus/roost/modules/nats"
 	"github.com/roostbus/roost/modules/supervision"
 )
@@ -109,6 +110,7 @@ func (n *node) start(ctx context.Context) error {
 			return l
 		}),
 		fx.StartTimeout(n.config.StartTimeout), fx.StopTimeout(n.config.StopTimeout),
+		memory.Module, // before supervision, which starts what there is
 		modules.Server,
 		fx.Populate(&n.link, &n.tree),
 	)

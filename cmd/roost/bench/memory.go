@@ -44,20 +44,24 @@ func processesAreSeen() bool {
 // lookEvery is the time between two looks at a process's memory.
 const lookEvery = 50 * time.Millisecond
 
-// settledSize returns the least that a process occupies, once so long has brought no less.
-func settledSize(ctx context.Context, pid int, quiet time.Duration) (least int64, err error) {
+// settledSizes returns the least that each of some processes occupies, once so long has
+// brought none of them less.
+func settledSizes(ctx context.Context, quiet time.Duration, pids ...int) ([]int64, error) {
+	least := make([]int64, len(pids))
 	for since := time.Now(); time.Since(since) < quiet; {
-		size, err := residentSize(pid)
-		if err != nil {
-			return 0, err
-		}
-		if least == 0 || size < least-least/100 {
-			least, since = size, time.Now()
+		for i, pid := range pids {
+			size, err := residentSize(pid)
+			if err != nil {
+				return nil, err
+			}
+			if least[i] == 0 || size < least[i]-least[i]/100 {
+				least[i], since = size, time.Now()
+			}
 		}
 		select {
 		case <-time.After(lookEvery):
 		case <-ctx.Done():
-			return 0, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 	return least, nil

@@ -3,6 +3,7 @@ package memory_test
 import (
 	"context"
 	"runtime"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +15,7 @@ const mib = 1 << 20
 
 // process is one that holds and allocates so much.
 type process struct {
+	mu         sync.Mutex
 	held, live uint64
 	pace       uint64 // that it allocates between two looks
 	allocated  uint64
@@ -22,13 +24,31 @@ type process struct {
 }
 
 func (p *process) look() memory.Usage {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.allocated += p.pace
 	return memory.UsageOf(p.held, p.live).Allocate(p.allocated)
 }
 
 func (p *process) release() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.released++
 	p.held = p.after
+}
+
+// becomes has p hold and allocate so much from now on.
+func (p *process) becomes(held, pace uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held, p.pace = held, pace
+}
+
+// times is how often something was given back.
+func (p *process) times() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.released
 }
 
 // watch has a Releaser look after p, until the test ends.
@@ -48,29 +68,29 @@ func watch(t *testing.T, p *process) {
 func TestWhatABusyTimeHasLeftIsGivenBackOnceItIsQuiet(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := &process{held: 1600 * mib, live: 700 * mib, pace: 500 * mib, after: 800 * mib}
+		p := &process{held: 1600 * mib, live: 700 * mib, pace: 500 * mib, after: 1200 * mib}
 		watch(t, p)
 		time.Sleep(time.Minute)
-		if p.released > 0 {
+		if p.times() > 0 {
 			t.Error("memory is given back while it is used again and again")
 		}
-		p.pace = mib
+		p.becomes(1600*mib, mib)
 		time.Sleep(10 * time.Second)
-		if p.released != 1 {
-			t.Errorf("10 s after it has become quiet memory was given back %d times; want once", p.released)
+		if p.times() != 1 {
+			t.Errorf("10 s after it has become quiet memory was given back %d times; want once", p.times())
 		}
 		time.Sleep(time.Hour)
-		if p.released != 1 {
-			t.Errorf("what is left was given back again: %d times", p.released)
+		if p.times() != 1 {
+			t.Errorf("what is left was given back again: %d times", p.times())
 		}
-		p.held = 1600 * mib
+		p.becomes(1600*mib, mib)
 		time.Sleep(4 * time.Second)
-		if p.released != 2 {
-			t.Errorf("after another busy time memory was given back %d times in all; want 2", p.released)
+		if p.times() != 2 {
+			t.Errorf("after another busy time memory was given back %d times in all; want 2", p.times())
 		}
-		p.held = 1600 * mib
+		p.becomes(1600*mib, mib)
 		time.Sleep(5 * time.Second)
-		if p.released != 2 {
+		if p.times() != 2 {
 			t.Error("memory is given back again at once")
 		}
 	})
@@ -78,15 +98,14 @@ func TestWhatABusyTimeHasLeftIsGivenBackOnceItIsQuiet(t *testing.T) {
 
 func TestALittleIsNotWorthACollection(t *testing.T) {
 	t.Parallel()
-	for _, u := range []process{
-		{held: 100 * mib, live: 40 * mib}, {held: 1600 * mib, live: 1300 * mib}, {held: 30 * mib, live: 50 * mib}, {},
+	for _, p := range []*process{
+		{held: 100 * mib, live: 40 * mib, pace: 1}, {held: 1600 * mib, live: 1300 * mib, pace: 1}, {held: 30 * mib, live: 50 * mib, pace: 1}, {},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			p := &process{held: u.held, live: u.live, pace: 1}
 			watch(t, p)
 			time.Sleep(time.Hour)
-			if p.released > 0 {
-				t.Errorf("with %d MiB held and %d live memory is given back", u.held/mib, u.live/mib)
+			if p.times() > 0 {
+				t.Errorf("with %d MiB held and %d live memory is given back", p.held/mib, p.live/mib)
 			}
 		})
 	}

@@ -166,6 +166,18 @@ func TestAMalformedRegistrationIsRefused(t *testing.T) {
 	}
 }
 
+func TestWritingARegistrationAllocatesNothingAndReadingOneItsTextAndEndpoints(t *testing.T) {
+	r := stored(nil)
+	buf := r.AppendJSON(nil)
+	if got := testing.AllocsPerRun(100, func() { buf = r.AppendJSON(buf[:0]) }); got != 0 {
+		t.Errorf("writing: %v allocations; want none", got)
+	}
+	text := r.AppendStored(nil)
+	if got := testing.AllocsPerRun(100, func() { _, _ = backend.ParseRegistration(text) }); got > 2 {
+		t.Errorf("reading: %v allocations; want 2", got)
+	}
+}
+
 func BenchmarkAppendJSON(b *testing.B) {
 	r := stored(nil)
 	buf := r.AppendJSON(nil)

@@ -19,6 +19,28 @@ func ParseListReply(text []byte) (ListReply, error) {
 	return reply, err
 }
 
+// NextOf returns what the reply to a list says is next, without reading the rest of it, or
+// "" where there is nothing, or where it is not written as our server does.
+func NextOf(text []byte) string {
+	rest, ok := bytes.CutSuffix(text, []byte(`"}`))
+	if !ok {
+		return ""
+	}
+	from := len(rest)
+	for from > 0 && plain(rest[from-1]) {
+		from--
+	}
+	if !bytes.HasSuffix(rest[:from], []byte(`,"next":"`)) {
+		return ""
+	}
+	return string(rest[from:])
+}
+
+// plain reports whether c may be part of a cursor.
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '-'
+}
+
 func cutListReply(text []byte) (reply ListReply, ok bool) {
 	rest, ok := bytes.CutPrefix(text, []byte(`{"registrations":[`))
 	if !ok {

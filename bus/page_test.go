@@ -45,12 +45,32 @@ func readAsJSON(t *testing.T, text []byte) {
 	if diff := cmp.Diff(want, got); err == nil && diff != "" {
 		t.Errorf("%s is read otherwise (-json +ours):\n%s", text, diff)
 	}
+	if next := bus.NextOf(text); err == nil && next != "" && next != want.Next {
+		t.Errorf("%s has %q next; want %q", text, next, want.Next)
+	}
 }
 
 func TestAReplyToAListIsReadAsJSON(t *testing.T) {
 	t.Parallel()
 	for _, text := range listReplies {
 		readAsJSON(t, []byte(text))
+	}
+}
+
+func TestWhatIsNextIsSeenWithoutReadingTheReply(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		`{"registrations":[` + oneListed + `],"next":"MSA0-_9"}`:                                     "MSA0-_9",
+		`{"registrations":[],"removed":[],"next":"MSA0"}`:                                            "MSA0",
+		`{"registrations":[` + oneListed + `]}`:                                                      "",
+		`{"registrations":[],"removed":[{"namespace":"a","service":"b","reason":"","next":"MSA0"}]}`: "",
+		`{"registrations":[],"later":{"a":1,"next":"MSA0"}}`:                                         "",
+		`{"registrations":[],"later":",\"next\":\"MSA0"}`:                                            "",
+		`{"registrations":[],"next":"a b"}`:                                                          "", `{"registrations":[],"next":""}`: "", `"}`: "", ``: "",
+	} {
+		if got := bus.NextOf([]byte(text)); got != want {
+			t.Errorf("%s: %q; want %q", text, got, want)
+		}
 	}
 }
 

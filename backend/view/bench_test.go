@@ -37,6 +37,15 @@ func sampleKeys(n int) []backend.Key {
 	return keys
 }
 
+func TestALookUpAllocatesNothing(t *testing.T) {
+	const n = 1000
+	v, keys := filled(n), sampleKeys(n)
+	i := 0
+	if got := testing.AllocsPerRun(n, func() { _, _ = v.Lookup(keys[i%n]); i++ }); got != 0 {
+		t.Errorf("%v allocations; want none", got)
+	}
+}
+
 func BenchmarkLookup(b *testing.B) {
 	const n = 100_000
 	v, keys := filled(n), sampleKeys(n)

@@ -277,24 +277,4 @@ func (e *ear) goOn() {
 	e.begun, e.waits = true, false
 }
 
-// pages returns all that q selects, whose stamp is that of the first page.
-func (c *Client) pages(ctx context.Context, q Query) (follow.Answer, error) {
-	var all follow.Answer
-	for {
-		page, stamp, err := c.list(ctx, q)
-		if err != nil {
-			return all, err
-		}
-		if q.After == "" {
-			all.Stamp = stamp
-		}
-		all.Registrations = append(all.Registrations, page.Registrations...)
-		all.Removed = append(all.Removed, page.Removed...)
-		if page.Next == "" {
-			return all, nil
-		}
-		q.After = page.Next
-	}
-}
-
 func jittered(d time.Duration) time.Duration { return d*9/10 + rand.N(d/5+1) }

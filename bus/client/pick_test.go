@@ -175,6 +175,16 @@ func TestAServiceSeesChangesAtOnce(t *testing.T) {
 	}
 }
 
+func TestALookUpInAReplicaAllocatesNothing(t *testing.T) {
+	const n = 1000
+	list, keys := crowd(n)
+	r := holding(t, list...)
+	i := 0
+	if got := testing.AllocsPerRun(n, func() { _, _ = r.Lookup(keys[i%n]); i++ }); got != 0 {
+		t.Errorf("%v allocations; want none", got)
+	}
+}
+
 func TestPickingAllocatesNothing(t *testing.T) {
 	s := holding(t, weighing("a", 1, Up), weighing("b", 3, Up)).Service("default", "payments")
 	for name, pick := range map[string]func() (*Registration, bool){

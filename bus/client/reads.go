@@ -82,17 +82,14 @@ func (c *Client) list(ctx context.Context, q Query) (*Page, Stamp, error) {
 	}
 	for {
 		asked := time.Now()
-		reply, stamp, err := c.ask(ctx, r, q.Read, func(f bus.Freshness) any {
-			return bus.ListRequest{Conditions: conditions(q), Paging: paging(q), Since: q.Since, WaitMs: r.waitMs, Freshness: f}
-		})
+		reply, stamp, err := c.askPage(ctx, r, q)
 		if err != nil {
 			return nil, stamp, err
 		}
-		body, err := bus.ParseListReply(reply.Data)
+		page, err := c.page(r, reply)
 		if err != nil {
-			return nil, Stamp{}, c.garbled(r, err)
+			return nil, Stamp{}, err
 		}
-		page := &Page{Registrations: body.Registrations, Removed: body.Removed, Next: body.Next}
 		if len(page.Registrations)+len(page.Removed) > 0 || !r.waits() || !r.goesOn(ctx, asked) {
 			return page, stamp, nil
 		}

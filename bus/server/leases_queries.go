@@ -66,16 +66,14 @@ func (h *hours) grant(ctx context.Context, r *request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
+	before := h.stamps.orSeen(backend.Stamp{})
 	beat, err := h.clock.Grant(ctx, q)
 	if err != nil {
 		return answer{}, err
 	}
 	h.look(ctx) // what is said of an earlier grant is as of now
 	a, err := granted(q.Owner, beat)
-	if beat.Revision != 0 {
-		a.stamp = h.stamps.orSeen(backend.Stamp{})
-		a.stamp.Revision = backend.Revision(beat.Revision)
-	}
+	a.stamp = at(before, beat.Revision)
 	return a, err
 }
 
@@ -128,14 +126,23 @@ func (h *hours) revokeOf(ctx context.Context, owner, reason string) (answer, err
 	// A store that does not answer does not keep the end from being tried.
 	_, _, _ = h.b.List(ctx, backend.Query{Limit: 1, Read: backend.Read{Consistency: backend.Linearizable}})
 	removed := h.owned(owner)
+	before := h.stamps.orSeen(backend.Stamp{})
 	revision, err := h.clock.Revoke(ctx, owner, reason)
 	if err != nil {
 		return answer{}, err
 	}
 	body, err := encode(bus.RevokeReply{Removed: removed})
-	stamp := h.stamps.orSeen(backend.Stamp{}) // the epoch is that of this keeper's whole tenure
-	stamp.Revision = backend.Revision(revision)
-	return answer{body: body, stamp: stamp}, err
+	return answer{body: body, stamp: at(before, revision)}, err
+}
+
+// at returns the stamp of a write that made a revision, by a request before which a node had
+// seen before: the epoch may have changed meanwhile, and must not be a later one than that
+// of the revision. The zero stamp, which says nothing, where there is none to be said.
+func at(before backend.Stamp, revision uint64) backend.Stamp {
+	if before.Epoch == 0 || revision == 0 {
+		return backend.Stamp{}
+	}
+	return backend.Stamp{Epoch: before.Epoch, Revision: backend.Revision(revision)}
 }
 
 func (h *hours) get(ctx context.Context, r *request) (answer, error) {

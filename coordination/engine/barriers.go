@@ -21,7 +21,7 @@ func (b Barriers) Arrive(ctx context.Context, n Name, p coordination.Party, size
 	if err := validate(p, wait); err != nil {
 		return coordination.Arrival{}, backend.Stamp{}, err
 	}
-	until := time.Now().Add(wait)
+	until, stampOf := time.Now().Add(wait), b.stamps()
 	ticket := b.ticket()
 	var here coordination.Arrival
 	s, _, err := b.do(ctx, &change[coordination.Barrier]{
@@ -40,7 +40,7 @@ func (b Barriers) Arrive(ctx context.Context, n Name, p coordination.Party, size
 		if wait > 0 && errors.Is(err, backend.ErrUnknownOutcome) {
 			b.abandon(n, ticket)
 		}
-		return here, b.stampOf(s), err
+		return here, stampOf(s), err
 	}
 	mine, waits := s.value.TicketOf(p)
 	if here.Generation == 0 { // a repeat of what was done: it has come, or released all
@@ -51,9 +51,9 @@ func (b Barriers) Arrive(ctx context.Context, n Name, p coordination.Party, size
 	}
 	switch {
 	case here.Released:
-		return here, b.stampOf(s), nil
+		return here, stampOf(s), nil
 	case wait == 0 || !waits:
-		return here, b.stampOf(s), fmt.Errorf("%w: generation %d is not complete", backend.ErrTimeout, here.Generation)
+		return here, stampOf(s), fmt.Errorf("%w: generation %d is not complete", backend.ErrTimeout, here.Generation)
 	}
 	later, why := b.await(ctx, &waiting[coordination.Barrier]{
 		name: n, owner: p.Owner, entry: mine.ID, from: s.revision, until: until,
@@ -65,23 +65,23 @@ func (b Barriers) Arrive(ctx context.Context, n Name, p coordination.Party, size
 	switch {
 	case why == nil:
 		here.Released = true
-		return here, b.stampOf(later), nil
+		return here, stampOf(later), nil
 	case errors.Is(why, backend.ErrLeaseExpired), errors.Is(why, backend.ErrUnavailable):
-		return here, b.stampOf(later), why
+		return here, stampOf(later), why
 	}
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 	defer cancel()
 	if s, err = b.giveUp(rest, n, ticket); err != nil {
-		return here, b.stampOf(s), err
+		return here, stampOf(s), err
 	}
 	switch {
 	case s.value.Done >= here.Generation:
 		here.Released = true
-		return here, b.stampOf(s), nil
+		return here, stampOf(s), nil
 	case errors.Is(why, errOver):
-		return here, b.stampOf(s), fmt.Errorf("%w: generation %d was not complete in %v", backend.ErrTimeout, here.Generation, wait.Round(time.Millisecond))
+		return here, stampOf(s), fmt.Errorf("%w: generation %d was not complete in %v", backend.ErrTimeout, here.Generation, wait.Round(time.Millisecond))
 	}
-	return here, b.stampOf(s), unavailable(why)
+	return here, stampOf(s), unavailable(why)
 }
 
 // Clear sends everybody away.

@@ -31,12 +31,12 @@ func (e Elections) Campaign(ctx context.Context, n Name, c coordination.Candidat
 	if err := validate(coordination.Party{Owner: c.Owner}, wait); err != nil {
 		return Standing{}, backend.Stamp{}, err
 	}
-	until := time.Now().Add(wait)
+	until, stampOf := time.Now().Add(wait), e.stamps()
 	s, _, err := e.do(ctx, &change[coordination.Election]{name: n, by: by, apply: func(x coordination.Election, turn *coordination.Turn) (coordination.Election, error) {
 		return x.Campaign(turn, c)
 	}})
 	if err != nil {
-		return Standing{}, e.stampOf(s), err
+		return Standing{}, stampOf(s), err
 	}
 	s = s.all()
 	if stands, _ := s.value.Standing(c.Owner); !stands.Leads && wait > 0 {
@@ -57,18 +57,18 @@ func (e Elections) Campaign(ctx context.Context, n Name, c coordination.Candidat
 			if ctx.Err() != nil {
 				err = unavailable(err)
 			}
-			return Standing{}, e.stampOf(s), err
+			return Standing{}, stampOf(s), err
 		}
 	}
 	if err := e.certain(ctx, c.Owner, s); err != nil {
-		return Standing{}, e.stampOf(s), err
+		return Standing{}, stampOf(s), err
 	}
 	stands, ok := s.value.Standing(c.Owner)
 	if !ok {
-		return Standing{}, e.stampOf(s), errOut
+		return Standing{}, stampOf(s), errOut
 	}
 	shown := e.object(n, s).Record
-	return Standing{Standing: stands, Term: s.value.Term, Token: s.value.Token, Leader: shown.Leader}, e.stampOf(s), nil
+	return Standing{Standing: stands, Term: s.value.Term, Token: s.value.Token, Leader: shown.Leader}, stampOf(s), nil
 }
 
 // Resign takes owner out.

@@ -35,15 +35,16 @@ func (p Proposals) Vote(ctx context.Context, n Name, id string, ballot coordinat
 
 // decided has c made and returns the proposal of that id.
 func (p Proposals) decided(ctx context.Context, id string, c *change[coordination.Proposals]) (coordination.Proposal, backend.Stamp, error) {
+	stampOf := p.stamps()
 	s, _, err := p.do(ctx, c)
 	if err != nil {
-		return coordination.Proposal{}, p.stampOf(s), err
+		return coordination.Proposal{}, stampOf(s), err
 	}
 	found, ok := s.value.Find(id)
 	if !ok {
-		return coordination.Proposal{}, p.stampOf(s), fmt.Errorf("%w: no proposal %q is remembered", backend.ErrNotFound, id)
+		return coordination.Proposal{}, stampOf(s), fmt.Errorf("%w: no proposal %q is remembered", backend.ErrNotFound, id)
 	}
-	return found, p.stampOf(s), nil
+	return found, stampOf(s), nil
 }
 
 // Clear aborts what is voted on.

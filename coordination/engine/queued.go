@@ -39,7 +39,7 @@ func (o *Objects[T]) acquire(ctx context.Context, d *demand[T]) (Grant, backend.
 	if err := validate(d.party, d.wait); err != nil {
 		return Grant{}, backend.Stamp{}, err
 	}
-	until := time.Now().Add(d.wait)
+	until, stampOf := time.Now().Add(d.wait), o.stamps()
 	var ticket *coordination.Ticket
 	if d.wait > 0 {
 		t := o.ticket()
@@ -56,13 +56,13 @@ func (o *Objects[T]) acquire(ctx context.Context, d *demand[T]) (Grant, backend.
 		if ticket != nil && errors.Is(err, backend.ErrUnknownOutcome) {
 			o.abandon(d.name, *ticket)
 		}
-		return Grant{}, o.stampOf(s), err
+		return Grant{}, stampOf(s), err
 	}
 	if grant, ok, err := o.granted(ctx, d, s); ok {
-		return grant, o.stampOf(s), err
+		return grant, stampOf(s), err
 	}
 	if ticket == nil {
-		return Grant{}, o.stampOf(s), fmt.Errorf("%w: it is not to be had now", backend.ErrTimeout)
+		return Grant{}, stampOf(s), fmt.Errorf("%w: it is not to be had now", backend.ErrTimeout)
 	}
 	entry := ticket.ID
 	if t, ok := d.queue(&s.value).TicketOf(d.party); ok {
@@ -77,7 +77,8 @@ func (o *Objects[T]) acquire(ctx context.Context, d *demand[T]) (Grant, backend.
 			return t.ID, held
 		},
 	})
-	return o.over(ctx, d, *ticket, waited, err)
+	s, grant, err := o.over(ctx, d, *ticket, waited, err)
+	return grant, stampOf(s), err
 }
 
 // granted returns what s gives to who asks, if it does.
@@ -92,18 +93,19 @@ func (o *Objects[T]) granted(ctx context.Context, d *demand[T], s *state[T]) (Gr
 	return Grant{Token: token}, true, nil
 }
 
-// over ends a wait that ended with s and why. ctx may be done.
-func (o *Objects[T]) over(ctx context.Context, d *demand[T], ticket coordination.Ticket, s *state[T], why error) (Grant, backend.Stamp, error) {
+// over ends a wait that ended with s and why, and returns the state that decides it. ctx may
+// be done.
+func (o *Objects[T]) over(ctx context.Context, d *demand[T], ticket coordination.Ticket, s *state[T], why error) (*state[T], Grant, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ending)
 	defer cancel()
 	switch {
 	case why == nil:
 	case errors.Is(why, backend.ErrLeaseExpired), errors.Is(why, backend.ErrUnavailable):
-		return Grant{}, o.stampOf(s), why
+		return s, Grant{}, why
 	default:
 		var err error
 		if s, err = o.giveUp(ctx, d.name, ticket); err != nil {
-			return Grant{}, o.stampOf(s), err
+			return s, Grant{}, err
 		}
 	}
 	grant, ok, err := o.granted(ctx, d, s)
@@ -114,7 +116,7 @@ func (o *Objects[T]) over(ctx context.Context, d *demand[T], ticket coordination
 	default:
 		err = unavailable(why)
 	}
-	return grant, o.stampOf(s), err
+	return s, grant, err
 }
 
 // abandon has Run take a request out that may be in the queue.
@@ -136,18 +138,19 @@ func (o *Objects[T]) release(ctx context.Context, n Name, p coordination.Party, 
 
 // make has c made and returns what it has left.
 func (o *Objects[T]) make(ctx context.Context, c *change[T]) (Object[T], backend.Stamp, error) {
+	stampOf := o.stamps()
 	s, wrote, err := o.do(ctx, c)
 	if err != nil {
-		return Object[T]{}, o.stampOf(s), err
+		return Object[T]{}, stampOf(s), err
 	}
 	s = s.all()
 	if err := o.tail.Wait(ctx, s.revision); err != nil { // without it nobody can tell who has ended
 		if wrote {
-			return Object[T]{}, o.stampOf(s), unknown(err)
+			return Object[T]{}, stampOf(s), unknown(err)
 		}
-		return Object[T]{}, o.stampOf(s), unavailable(err)
+		return Object[T]{}, stampOf(s), unavailable(err)
 	}
-	return o.object(c.name, s), o.stampOf(s), nil
+	return o.object(c.name, s), stampOf(s), nil
 }
 
 func validate(p coordination.Party, wait time.Duration) error {

@@ -64,12 +64,12 @@ func (o *Objects[T]) Restore(ctx context.Context, n Name, kept json.RawMessage, 
 		}
 		return next, nil
 	}}
+	stampOf := o.stamps()
 	s, wrote, err := o.do(ctx, c)
 	if err != nil {
 		return "", backend.Stamp{}, err
 	}
-	epoch, _ := o.epochs.Current()
-	stamp := backend.Stamp{Epoch: backend.Epoch(epoch), Revision: backend.Revision(s.revision)}
+	stamp := stampOf(s)
 	switch {
 	case inUse:
 		return InUse, stamp, nil

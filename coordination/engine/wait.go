@@ -93,19 +93,27 @@ func (o *Objects[T]) certain(ctx context.Context, owner string, s *state[T]) err
 	return nil
 }
 
-// stampOf returns the stamp of an answer that is s.
-func (o *Objects[T]) stampOf(s *state[T]) backend.Stamp {
-	stamp := backend.Stamp{}
-	if s != nil {
-		stamp.Revision = backend.Revision(s.revision)
+// stamps returns what gives a request that begins now the stamp of its answer, which is s.
+//
+// The epoch is that of the beginning: by the end another may have begun, to which a revision
+// that was seen before does not belong. Whoever took it for one would think to know of all
+// that is yet to be written. The other way about nobody is misled, since nothing comes after
+// an epoch that is over.
+func (o *Objects[T]) stamps() func(s *state[T]) backend.Stamp {
+	epoch, ok := o.epochs.Current()
+	return func(s *state[T]) backend.Stamp {
+		if !ok {
+			return backend.Stamp{} // which says nothing
+		}
+		stamp := backend.Stamp{Epoch: backend.Epoch(epoch)}
+		if s != nil {
+			stamp.Revision = backend.Revision(s.revision)
+		}
+		if stamp.Revision == 0 { // there is no record
+			stamp.Revision = backend.Revision(o.tail.Revision())
+		}
+		return stamp
 	}
-	if stamp.Revision == 0 { // there is no record
-		stamp.Revision = backend.Revision(o.tail.Revision())
-	}
-	if epoch, ok := o.epochs.Current(); ok {
-		stamp.Epoch = backend.Epoch(epoch)
-	}
-	return stamp
 }
 
 // leaving are the tickets of this node's requests that have ended and are yet to be taken

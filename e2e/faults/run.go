@@ -171,9 +171,14 @@ func (w *world) suffer(s Step) {
 	classes := slices.Concat(All(), Moves())
 	var ends []func()
 	w.scene.Add(1)
-	for i, name := range s.Faults {
-		for _, c := range Named(classes, name) {
-			ends = append(ends, c.begin(w, s.Picks[i]))
+	// Nodes first: who is the keeper cannot be asked where servers do not hear each other.
+	for _, target := range []Target{OfNode, OfServer, OfClient, OfStore} {
+		for i, name := range s.Faults {
+			for _, c := range Named(classes, name) {
+				if c.Target == target {
+					ends = append(ends, c.begin(w, s.Picks[i]))
+				}
+			}
 		}
 	}
 	<-time.After(s.Lasts)

@@ -121,20 +121,37 @@ func (p *probe) alone(ctx context.Context) {
 	p.falls("L2", p.grant(ctx, silentTTL, silentTTL, nil), silentTTL+soon)
 }
 
+// deafTries is how many closed connections in a row may not be heard of. What a NATS server
+// tells others of them is lost where they have just found each other again.
+const deafTries = 5
+
 // closed has one lease granted, and its connection closed, where that is heard.
 func (p *probe) closed(ctx context.Context, w *world, pick uint64) {
 	if r, err := w.look.Report(ctx); err != nil || r.ConnectionEvents == nil || !*r.ConnectionEvents {
 		return
 	}
-	nc := dial(w.tb, []string{w.d.URLs()[pick%uint64(len(w.d.URLs()))]})
-	number, err := nc.GetClientID()
-	if err != nil {
+	url := w.d.URLs()[pick%uint64(len(w.d.URLs()))]
+	for try := range deafTries {
+		nc := dial(w.tb, []string{url})
+		number, err := nc.GetClientID()
+		if err != nil {
+			nc.Close()
+			return
+		}
+		secret := p.grant(ctx, 20*time.Second, closedGrace, &bus.Connection{ServerID: nc.ConnectedServerId(), ClientID: number})
 		nc.Close()
-		return
+		p.falls("L4", secret, closedGrace+closedSoon)
+		s := p.all[len(p.all)-1]
+		for p.look(ctx) && p.log.now() < s.Ends {
+			pause(ctx, 50*time.Millisecond)
+		}
+		if s.Ended != 0 || try == deafTries-1 {
+			return
+		}
+		w.tb.Logf("  nobody has heard that a connection to %s was closed", url)
+		p.all = slices.DeleteFunc(p.all, func(other *Silence) bool { return other == s })
+		p.watched = slices.DeleteFunc(p.watched, func(other *Silence) bool { return other == s })
 	}
-	secret := p.grant(ctx, 20*time.Second, closedGrace, &bus.Connection{ServerID: nc.ConnectedServerId(), ClientID: number})
-	nc.Close()
-	p.falls("L4", secret, closedGrace+closedSoon)
 }
 
 // together has many fall silent, for less than they are held back or for good.

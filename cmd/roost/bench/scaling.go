@@ -152,7 +152,11 @@ func (c *costs) tables(w io.Writer, r *Report) {
 		{"memory", "8 GB of each node", memoryThere / c.memory},
 		{"the start of a node", "30 s", startThere * 1e6 / c.start},
 	} {
-		say("| %s | %s | %s |\n", end.what, end.where, grouped(twoDigits(end.instances)))
+		instances := "?" // where a run was too short to see what it costs
+		if !math.IsInf(end.instances, 0) {
+			instances = grouped(twoDigits(end.instances))
+		}
+		say("| %s | %s | %s |\n", end.what, end.where, instances)
 	}
 	say("\n")
 }

@@ -53,6 +53,16 @@ func TestTheCostsOfManyInstancesAreWorkedOutFromWhatWasMeasured(t *testing.T) {
 	}
 }
 
+func TestACostTooSmallToBeSeenHasNoEnd(t *testing.T) {
+	t.Parallel()
+	r := measuredCosts()
+	r.Cells[4].Cases[0].Roost.CPUUs["server"] = 0
+	got, err := r.InsertScaling(scalingPage)
+	if err != nil || !strings.Contains(got, "100 leases a message | one core of the keeper's node | ? |") {
+		t.Errorf("InsertScaling() = %v:\n%s", err, got)
+	}
+}
+
 func TestCostsThatWereNotMeasuredAreNamed(t *testing.T) {
 	t.Parallel()
 	r := measuredCosts()

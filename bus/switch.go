@@ -8,12 +8,16 @@ import (
 	"github.com/roostbus/roost/backend"
 )
 
+// OwnNATS is the NATS that a node uses anyway.
+const OwnNATS = "own"
+
 // SwitchRequest asks an operator's question: to move the registry to another store, or to
 // have it read from elsewhere. What is absent stays as it is.
 type SwitchRequest struct {
 	// Backend is "hybrid" or "durable".
 	Backend string `json:"backend,omitempty"`
-	// Bucket is the name of a bucket, and NATSURL the NATS which has it.
+	// Bucket is the name of a bucket, and NATSURL the NATS which has it: "own" for the one
+	// that the nodes' settings name.
 	Bucket  string `json:"bucket,omitempty"`
 	NATSURL string `json:"nats_url,omitempty"`
 	// DryRun only says what would be done.

@@ -38,8 +38,11 @@ type switcher struct {
 func (s *switcher) Start(ctx context.Context, q bus.SwitchRequest) (bus.SwitchReply, error) {
 	home := s.store.Where()
 	to := switching.Place{Kind: switching.Bucket, Bucket: q.Bucket, URL: q.NATSURL}
-	if q.NATSURL == "" {
+	switch q.NATSURL {
+	case "":
 		to.URL = home.URL
+	case bus.OwnNATS:
+		to.URL = ""
 	}
 	to.Bucket = cmp.Or(q.Bucket, home.Bucket, s.bucket)
 	if to == home { // only where it is read from
@@ -153,6 +156,8 @@ func translateSwitch(err error) error {
 		return fmt.Errorf("%w: %w", backend.ErrNotFound, err)
 	case errors.Is(err, switching.ErrThere), errors.Is(err, switching.ErrOccupied), errors.Is(err, kvstore.ErrInvalid):
 		return backend.Invalid("bucket", "%v", err)
+	case errors.Is(err, switching.ErrUnreachable):
+		return backend.Invalid("nats_url", "%v", err)
 	case errors.Is(err, kvstore.ErrUnknownOutcome):
 		return fmt.Errorf("%w: %w", backend.ErrUnknownOutcome, err)
 	}

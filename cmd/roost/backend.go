@@ -85,7 +85,7 @@ func newBackendSwitch(p *program) *cobra.Command {
 	}
 	connectionFlags(cmd)
 	cmd.Flags().String("bucket", "", "`NAME` of the bucket to move to")
-	cmd.Flags().String("to-nats-url", "", "`URL` of the NATS that has it, as the nodes reach it; default theirs")
+	cmd.Flags().String("to-nats-url", "", "`URL` of the NATS that has it, as the nodes reach it, or own for theirs; default where it is")
 	cmd.Flags().Bool("dry-run", false, "only say what would be done")
 	cmd.Flags().Bool("abort", false, "give up the switch that is under way")
 	cmd.Flags().String("reason", "", "`TEXT` that --abort leaves behind")
@@ -132,7 +132,10 @@ func (p *program) backendSwitch(cmd *cobra.Command, args []string, s *switchSett
 			return err
 		})
 	case begun.Switch == nil || over(begun.Switch):
-		return show(func(w io.Writer) error { return writeSwitchStatus(w, begun) })
+		return show(func(w io.Writer) error {
+			_, err := fmt.Fprintf(w, "nothing is moved; the registry is read as %s from now on, by each of its %d nodes within a moment\n", q.Backend, len(begun.Nodes))
+			return err
+		})
 	}
 	return p.follow(cmd, s, begun.Switch.ID)
 }
@@ -231,7 +234,7 @@ func writeSwitchPlan(w io.Writer, reply *bus.SwitchReply) error {
 		_, err := fmt.Fprintf(w, "nothing would be moved: only where the registry is read from changes, at each of %d nodes\n", len(reply.Nodes))
 		return err
 	}
-	_, err := fmt.Fprintf(w, "would move %d keys from %s to %s, with %d nodes (%s)\n", plan.Keys,
+	_, err := fmt.Fprintf(w, "would move up to %d keys from %s to %s, with %d nodes (%s)\n", plan.Keys,
 		shownPlace(reply.Home), shownPlace(plan.To), len(reply.Nodes), strings.Join(reply.Nodes, ", "))
 	if err == nil && plan.Replaces > 0 {
 		_, err = fmt.Fprintf(w, "the %d keys that this registry has left there before would be deleted\n", plan.Replaces)

@@ -133,3 +133,39 @@ func TestAnErrorOfASwitchSaysWhatToDoAboutIt(t *testing.T) {
 	node := serve(t, "--store-dir", t.TempDir())
 	complains(t, []string{"backend", "switch", "--abort", "--server", node.url}, "no switch is under way", "roost backend status")
 }
+
+// A registry that was switched to another NATS is found by nodes whose settings name that by
+// now, in whatever bucket it is; and it comes back.
+func TestARegistryIsFoundByWhateverSettingsLeadToIt(t *testing.T) {
+	t.Parallel()
+	upstream := serve(t, "--store-dir", t.TempDir(), "--trusted-clients", "--prefix", "upstream.v1")
+	dir := t.TempDir()
+	node := serve(t, "--store-dir", dir)
+	must(t, node.url, "register", "orders/i-1", "--permanent")
+	must(t, node.url, "backend", "switch", "--bucket", "elsewhere", "--to-nats-url", upstream.url)
+	if said := must(t, node.url, "backend", "switch", "durable"); !strings.Contains(said, "nothing is moved; the registry is read as durable") {
+		t.Errorf("a change of where it is read from says %q", said)
+	}
+	node.terminate(t)
+
+	node = serve(t, "--store-dir", dir, "--nats-url", upstream.url)
+	must(t, node.url, "lookup", "orders/i-1")
+	node.terminate(t)
+
+	node = serve(t, "--store-dir", dir) // the first settings
+	must(t, node.url, "lookup", "orders/i-1")
+	said := must(t, node.url, "backend", "switch", "--bucket", "roost_v1", "--to-nats-url", "own")
+	if !strings.Contains(said, "the registry is at bucket roost_v1 now") {
+		t.Errorf("the way back says %q", said)
+	}
+	must(t, node.url, "lookup", "orders/i-1")
+}
+
+func TestANATSThatCannotBeReachedIsNotMovedTo(t *testing.T) {
+	t.Parallel()
+	node := serve(t, "--store-dir", t.TempDir())
+	code, _, said := roost(t, node.url, "backend", "switch", "--to-nats-url", "nats://127.0.0.1:1")
+	if code != exitUsage || !strings.Contains(said, "invalid nats_url") || !strings.Contains(said, "127.0.0.1:1") {
+		t.Errorf("exit code %d, %q; want %d and which NATS", code, said, exitUsage)
+	}
+}

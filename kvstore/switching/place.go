@@ -74,6 +74,8 @@ var (
 	ErrCommitted = errors.New("the switch is done already")
 	// ErrThere means that the store is where it is to be moved to.
 	ErrThere = errors.New("the registry is there already")
+	// ErrUnreachable means that there is no way to the place to move to.
+	ErrUnreachable = errors.New("this node does not reach it")
 	// ErrOccupied means that the place to move to holds something else.
 	ErrOccupied = errors.New("holds something else")
 )

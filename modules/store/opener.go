@@ -45,7 +45,7 @@ func (o *opener) reach(p switching.Place) (nc *natsgo.Conn, end func(), err erro
 	if p.URL != "" {
 		nc, err = o.link.Dial(p.URL)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, fmt.Errorf("%w: %w", switching.ErrUnreachable, err)
 		}
 		return nc, nc.Close, nil
 	}
@@ -75,7 +75,7 @@ func (o *opener) Look(ctx context.Context, p switching.Place) (f switching.Found
 	}
 	s, err := natskv.Open(ctx, nc, o.settings(p))
 	if _, differs := errors.AsType[*natskv.ConfigError](err); differs {
-		return f, fmt.Errorf("%w: %w", switching.ErrOccupied, err)
+		return f, fmt.Errorf("bucket %s %w: it is not this registry's (%v)", p.Bucket, switching.ErrOccupied, err) //nolint:errorlint // for people
 	}
 	if err != nil {
 		return f, err
@@ -246,8 +246,13 @@ func (o *opener) recall() (switching.Place, error) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		return here, fmt.Errorf("%s: %w (it says where the registry was switched to; see roost backend status on another node, and remove the file)", path, err)
 	}
-	if r.Configured == here && r.NATS == o.config.URL {
+	switch {
+	case r.Configured == here && r.NATS == o.config.URL:
 		return r.Home, nil
+	case r.Home.URL != "" && r.Home.URL == o.config.URL && here.Kind == switching.Bucket:
+		// The settings have been changed to the NATS that the registry was switched to. They
+		// name no bucket: it is the one that it was switched to.
+		return switching.Place{Kind: switching.Bucket, Bucket: r.Home.Bucket}, nil
 	}
 	return here, nil // the operator says otherwise by now
 }

@@ -71,3 +71,19 @@ func TestAMoverThatHasEndedIsWaitedForUntilItsNodeIsBack(t *testing.T) {
 		a.way.resume()
 	})
 }
+
+func TestAStoreThatTakesLongToReadIsVerifiedAllTheSame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCountry()
+		c.found("old")
+		a := c.start(t, "a", "old")
+		a.way.scans = 40 * time.Second
+		put(t, a, "k.x", "1")
+		begun := time.Now()
+		begin(t, a, "new")
+		switched(t, "new", a)
+		if took := time.Since(begun); took < a.way.scans {
+			t.Errorf("moved after %v, without having read the copy", took)
+		}
+	})
+}

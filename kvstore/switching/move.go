@@ -190,7 +190,7 @@ func (m *move) copy(ctx context.Context, c *copier) error {
 		if err := copyCounters(ctx, m.home.Counters, m.target.Counters, m.id+"-early"); err != nil {
 			return err
 		}
-		if err := c.verifyAll(ctx); err != nil {
+		if err := c.verifyAtLeisure(ctx); err != nil {
 			return err
 		}
 	}

@@ -3,9 +3,14 @@ package switching
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/roostbus/roost/kvstore"
 )
+
+// verifyPatience is how long the new store may take to be read as a whole while nothing waits
+// for that.
+const verifyPatience = 5 * time.Minute
 
 // verifyAll reads the new store as a whole and compares it with what was copied.
 func (c *copier) verifyAll(ctx context.Context) error {
@@ -32,6 +37,14 @@ func (c *copier) verifyAll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// verifyAtLeisure is verifyAll while the old store still serves: a store may take longer to
+// read a million keys than it usually lets a call take.
+func (c *copier) verifyAtLeisure(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, verifyPatience)
+	defer cancel()
+	return c.verifyAll(ctx)
 }
 
 // few is how many keys are asked for at once.

@@ -20,7 +20,7 @@ func benched(t *testing.T, args ...string) string {
 	var out, said lockedBuffer
 	code := run(t.Context(), program{
 		args: append([]string{"bench"}, args...), stdout: &out, stderr: &said, version: "1.2.3",
-		environ: []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ROOST_TIMEOUT=20s"},
+		environ: []string{asRoost + "=1", "HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH"), "ROOST_TIMEOUT=60s"},
 	})
 	if code != 0 {
 		t.Fatalf("roost bench %v = %d; want 0: %s", args, code, said.String())

@@ -60,7 +60,7 @@ func soundRequests(t *testing.T) map[string]map[string]string {
 		"admin.marks":                       `"kind":"lock",` + page + "," + fresh,
 		"admin.restore":                     `"kind":"lock","marks":[{"namespace":"default","name":"y","record":{"token":"00000001-0000000000000001"}}],"dry_run":true`,
 		"admin.epoch":                       `"above":1`,
-		"admin.switch.start":                `"backend":"hybrid","bucket":"other","nats_url":"nats://127.0.0.1:1","dry_run":true`,
+		"admin.switch.start":                `"backend":"hybrid","bucket":"other","dry_run":true`,
 		"admin.switch.status":               ``,
 		"admin.switch.abort":                `"reason":"x"`,
 		"admin.history":                     `"namespace":"default","service":"a","object":"lock","since":"2026-11-21T10:00:00.000Z","after":1,"limit":3`,
@@ -135,9 +135,6 @@ func strangeRequests(t *testing.T) (all []strange) {
 		fields := sound[subject]
 		all = append(all, strange{subject: subject, body: bodyOf(fields)})
 		for _, name := range slices.Sorted(maps.Keys(fields)) {
-			if name == "nats_url" {
-				continue // names of hosts would be looked up
-			}
 			for _, value := range strangeValues() {
 				with := maps.Clone(fields)
 				with[name] = value

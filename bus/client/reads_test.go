@@ -99,6 +99,19 @@ func TestOwnWritesAreNotForgottenBecauseOfANodeThatIsStillInAnEarlierEpoch(t *te
 	}
 }
 
+func TestCompactedOfAnEpochThatNobodyHasToldOfIsTheCallers(t *testing.T) {
+	t.Parallel()
+	c, s := scripted(t, reply("700", "3", stored), failure(bus.CodeCompacted, "3"))
+	if err := register(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := c.List(t.Context(), Query{Read: Read{MinRevision: 1, Epoch: 4}})
+	wantErr(t, err, ErrCompacted)
+	if n := len(s.requests()); n != 2 {
+		t.Errorf("asked %d times; want once: it may never be in that epoch", n-1)
+	}
+}
+
 func TestCompactedOnTheCallersAccountIsTheCallers(t *testing.T) {
 	t.Parallel()
 	c, s := scripted(t, failure(bus.CodeCompacted, "4"))

@@ -73,6 +73,10 @@ func transient(err error) bool {
 	return errors.Is(err, backend.ErrUnavailable) || errors.Is(err, backend.ErrLimitExceeded)
 }
 
+// toldOf reports whether the registry has been in an epoch, as far as this client has heard:
+// one that only a caller names may never be.
+func (c *Client) toldOf(epoch backend.Epoch) bool { return epoch <= c.seen.now().epoch }
+
 // read sends r until there is a definite answer. ctx is of begin.
 func (c *Client) read(ctx context.Context, r *request) attempt {
 	var pause backoff
@@ -93,8 +97,8 @@ func (c *Client) read(ctx context.Context, r *request) attempt {
 		if quick && (a.fate == answered || a.fate == lost && !errors.Is(a.err, errCut)) {
 			c.haste.took(time.Since(sent))
 		}
-		if a.fate == answered && errors.Is(a.err, backend.ErrCompacted) && a.stamp.Epoch != 0 && a.stamp.Epoch < r.epoch {
-			// Others know of a newer one, and this node will: the store was made anew, or moved.
+		if a.fate == answered && errors.Is(a.err, backend.ErrCompacted) && c.toldOf(r.epoch) && a.stamp.Epoch != 0 && a.stamp.Epoch < r.epoch {
+			// Others know of that one, and this node will: the store was made anew, or moved.
 			a.err = hide("this node is still in an earlier epoch", backend.ErrUnavailable, a.err)
 		}
 		switch {

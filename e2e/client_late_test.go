@@ -46,7 +46,8 @@ func TestASendingThatArrivesAfterItsRepeatWasDoneChangesNothing(t *testing.T) {
 			}
 			late := delayFirst(t, srv, prefix)
 			sender := connectClient(t, srv, prefix+".late")
-			if _, _, err := sender.Count(t.Context(), client.Query{}); err != nil { // it has heard of something
+			heard := client.Query{Read: client.Read{Consistency: client.Linearizable}} // of what was registered, too
+			if _, _, err := sender.Count(t.Context(), heard); err != nil {
 				t.Fatal(err)
 			}
 			if err := write(sender); err != nil {

@@ -81,8 +81,10 @@ func (p *program) serve(ctx context.Context, c config.Server) error {
 	var failed error
 	select {
 	case <-signals:
-	case end := <-node.app.Wait():
-		failed = fmt.Errorf("serve: %w", node.cause(end.ExitCode))
+	case end := <-node.app.Wait(): // fx hears of signals, too, and may be the first to
+		if end.ExitCode != 0 {
+			failed = fmt.Errorf("serve: %w", node.cause(end.ExitCode))
+		}
 	}
 	return errors.Join(failed, node.stop(ctx, signals))
 }
